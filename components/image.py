@@ -1,0 +1,58 @@
+"""The image on the Docker host."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from opencode_cloud.spec.image import BuiltImage, ImageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpencodeImageArgs:
+    """Inputs of ``OpencodeImage``."""
+
+    spec: ImageSpec
+    """What to build or to pull."""
+
+
+class OpencodeImage(pulumi.ComponentResource):
+    """``opencode:index:OpencodeImage``: the image, built or pulled.
+
+    Makes one ``docker.RemoteImage``.
+    """
+
+    image_id: pulumi.Output[str]
+    """Identifier on the host, ``sha256:...``; what a container is created from."""
+    digest: pulumi.Output[str]
+    """Digest in the registry when pulled; the identifier when built."""
+
+    def __init__(
+        self, name: str, args: OpencodeImageArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("opencode:index:OpencodeImage", name, None, opts)
+        spec = args.spec
+        built = isinstance(spec, BuiltImage)
+        image = docker.RemoteImage(
+            f"{name}-image",
+            name=spec.reference,
+            build=_build(spec) if isinstance(spec, BuiltImage) else None,
+            # A registry's image is other people's too; one built here is ours
+            # alone, and its layers stay in the build cache.
+            keep_locally=not built,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.image_id = image.image_id
+        self.digest = image.image_id if built else image.repo_digest
+        self.register_outputs({"image_id": self.image_id, "digest": self.digest})
+
+
+def _build(spec: BuiltImage) -> docker.RemoteImageBuildArgs:
+    return docker.RemoteImageBuildArgs(
+        context=spec.context,
+        build_args=spec.build_args,
+        # A cancelled or failed build leaves no container behind.
+        force_remove=True,
+        remove=True,
+        use_legacy_builder=True,
+    )

@@ -1,0 +1,143 @@
+"""Write what is derived from the settings model: ``python -m opencode_cloud.derive``.
+
+Three committed texts say again what ``settings.py`` says. They are made here, and
+a test makes them again.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from opencode_cloud.settings import NAMESPACE, Settings, as_config
+
+PULUMI_TYPES = {"integer": "integer", "boolean": "boolean", "string": "string"}
+"""JSON schema's types that a Pulumi project can declare, by Pulumi's names."""
+
+
+def _properties() -> dict[str, dict[str, Any]]:
+    schema = Settings.model_json_schema()
+    definitions = schema.get("$defs", {})
+
+    def resolve(field: dict[str, Any]) -> dict[str, Any]:
+        reference = field.get("$ref", "").removeprefix("#/$defs/")
+        return {**definitions.get(reference, {}), **field}
+
+    return {key: resolve(field) for key, field in schema["properties"].items()}
+
+
+def project_config() -> dict[str, dict[str, Any]]:
+    """Make the ``config:`` block of ``Pulumi.yaml``."""
+    return {
+        key: {
+            "type": PULUMI_TYPES[field["type"]],
+            "description": field["description"],
+            "default": field["default"],
+        }
+        for key, field in _properties().items()
+    }
+
+
+def stack_schema() -> dict[str, Any]:
+    """Make the JSON schema of a ``Pulumi.<stack>.yaml``.
+
+    ``pulumi config set`` writes every value as a string, so that each number and
+    boolean may stand as one too.
+    """
+    properties = {
+        f"{NAMESPACE}:{key}": _accepting_text(field) for key, field in _properties().items()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An opencode-cloud stack",
+        "type": "object",
+        "properties": {
+            "config": {
+                "type": "object",
+                "properties": properties,
+                # Other packages' keys are theirs to check.
+                "patternProperties": {f"^(?!{NAMESPACE}:)": {}},
+                "additionalProperties": False,
+            }
+        },
+    }
+
+
+def _accepting_text(field: dict[str, Any]) -> dict[str, Any]:
+    plain = {
+        key: value
+        for key, value in field.items()
+        if key not in ("$ref", "title", "description", "default")
+    }
+    about = {"description": field["description"], "default": field["default"]}
+    text = {"integer": "^[0-9]+$", "boolean": "^(true|false)$"}.get(field["type"])
+    if not text:
+        return about | plain
+    return about | {"anyOf": [plain, {"type": "string", "pattern": text}]}
+
+
+def settings_table() -> str:
+    """Make the table of ``docs/settings.md``."""
+    rows = ["| setting | default | meaning |", "| - | - | - |"]
+    for key, field in Settings.model_fields.items():
+        default = as_config(field.default)
+        rows.append(
+            f"| `{NAMESPACE}:{key}` | {f'`{default}`' if default else ''} "
+            f"| {field.description}{_bounds(field.annotation, field.metadata)} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _bounds(kind: Any, metadata: list[Any]) -> str:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return " One of " + ", ".join(f"`{member}`" for member in kind) + "."
+    least = [str(bound.ge) for bound in metadata if hasattr(bound, "ge")]
+    most = [str(bound.le) for bound in metadata if hasattr(bound, "le")]
+    if least and most:
+        return f" {least[0]} to {most[0]}."
+    return f" At least {least[0]}." if least else ""
+
+
+def _between_markers(text: str, block: str) -> str:
+    pattern = re.compile(
+        r"(^\S* ?begin: settings.*?\n).*?(^\S* ?end: settings)", re.DOTALL | re.MULTILINE
+    )
+    return pattern.sub(lambda match: match[1] + block + match[2], text)
+
+
+def _pulumi_yaml(text: str) -> str:
+    block = yaml.safe_dump({"config": project_config()}, sort_keys=False, width=100)
+    return _between_markers(text, block)
+
+
+def _settings_page(text: str) -> str:
+    return _between_markers(text, "\n" + settings_table() + "\n")
+
+
+def _stack_schema_file(_: str) -> str:
+    return json.dumps(stack_schema(), indent=2) + "\n"
+
+
+DERIVED: dict[str, Callable[[str], str]] = {
+    "Pulumi.yaml": _pulumi_yaml,
+    "docs/settings.md": _settings_page,
+    "schemas/stack.schema.json": _stack_schema_file,
+}
+"""Each derived file, and how its text is made from the text it has."""
+
+
+def main() -> None:
+    """Write every derived file anew, below the current folder."""
+    for name, make in DERIVED.items():
+        path = Path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(make(path.read_text() if path.exists() else ""))
+        print(f"made {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""What a deployment can be told: the one settings model.
+
+Everything else that speaks of settings is derived from here (see
+``opencode_cloud.derive``): the ``config:`` block of ``Pulumi.yaml``, the JSON
+schema of the stack files, and the table in ``docs/settings.md``.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from opencode_cloud.errors import OpencodeCloudError
+
+NAMESPACE = "opencode"
+"""Prefix of every key in a stack's configuration: the Pulumi project's name."""
+
+
+class Target(StrEnum):
+    """Where a deployment's Docker host is; each has a module in ``stacks/``."""
+
+    LOCAL = "local"
+
+
+class ImageSource(StrEnum):
+    """How a deployment gets its image."""
+
+    PREBUILT = "prebuilt"
+    BUILD = "build"
+
+
+def _wrong(why: str, fix: str) -> PydanticCustomError:
+    # Braces would be read as placeholders of the message's context.
+    return PydanticCustomError("setting", "{why}", {"why": why, "fix": fix})
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise _wrong(
+            "is not an IP address",
+            "give one of this machine's addresses, such as 127.0.0.1 or ::1",
+        ) from None
+
+
+# Repository names and digests as the distribution specification writes them
+# (github.com/distribution/reference).
+_BY_DIGEST = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*@sha256:[0-9a-f]{64}")
+
+
+def _by_digest(value: str) -> str:
+    if value and not _BY_DIGEST.fullmatch(value):
+        raise _wrong(
+            "names no digest, so what it is could change under you",
+            "write it as REPOSITORY@sha256:<64 hex digits>",
+        )
+    return value
+
+
+def _pem_file(value: str) -> str:
+    if not value:
+        return value
+    path = Path(value)
+    if not path.is_absolute():
+        raise _wrong("is not an absolute path", "write the whole path, from /")
+    if not path.is_file():
+        raise _wrong("does not exist or is not a file", "name a file of PEM certificates")
+    if "-----BEGIN CERTIFICATE-----" not in path.read_text(errors="replace"):
+        raise _wrong("holds no PEM certificate", "name a file of PEM certificates")
+    return value
+
+
+_DOCKER_HOST = re.compile(r"(unix|npipe):///?.+")
+
+
+def _docker_host(value: str) -> str:
+    if not _DOCKER_HOST.fullmatch(value):
+        raise _wrong(
+            "is not a local Docker socket",
+            "write unix:///path/to/docker.sock (docker context inspect shows it); "
+            "a Docker socket on TCP is never used, because it has no login",
+        )
+    return value
+
+
+class Settings(BaseModel):
+    """One deployment, described once. Frozen; unknown keys are refused.
+
+    A rule over two settings stands on the later of them, as a field's own rule:
+    a rule over the whole model would stay silent until every field is right, and
+    people want to see all that is wrong at once.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    target: Target = Field(
+        default=Target.LOCAL,
+        description="Where the deployment runs: `local` is this machine's Docker engine.",
+    )
+    port: int = Field(
+        default=4096,
+        ge=1,
+        le=65535,
+        description="Port on the host at which the login page and opencode answer.",
+    )
+    allow_network_exposure: bool = Field(
+        default=False,
+        description="Allows a `bind_address` that other machines can reach. The connection is "
+        "not encrypted: put a TLS proxy or a VPN in front.",
+    )
+    bind_address: Annotated[str, AfterValidator(_address)] = Field(
+        default="127.0.0.1",
+        description="Address on the host to listen on. Beyond loopback it needs "
+        "`allow_network_exposure`.",
+    )
+    image_source: ImageSource = Field(
+        default=ImageSource.PREBUILT,
+        description="`prebuilt` pulls `prebuilt_image`; `build` builds `docker/Dockerfile`.",
+    )
+    prebuilt_image: Annotated[str, AfterValidator(_by_digest)] = Field(
+        default="",
+        validate_default=True,
+        description="Image to pull, as REPOSITORY@sha256:DIGEST. Needed with "
+        "`image_source: prebuilt`.",
+    )
+    base_image: str = Field(
+        default="",
+        description="Debian or Ubuntu LTS image to build on. Empty: the one that "
+        "`docker/Dockerfile` pins.",
+    )
+    extra_ca_file: Annotated[str, AfterValidator(_pem_file)] = Field(
+        default="",
+        description="PEM file of certificate authorities that a built image trusts besides "
+        "Debian's, for instance a company proxy's.",
+    )
+    docker_host: Annotated[str, AfterValidator(_docker_host)] = Field(
+        default="unix:///var/run/docker.sock",
+        description="Socket of the Docker engine to use. DOCKER_HOST is not read.",
+    )
+    memory_mb: int = Field(
+        default=2048,
+        ge=1024,
+        description="Most memory the container may use, in MiB. opencode needs 1024 to work in.",
+    )
+    cpus: int = Field(
+        default=0,
+        ge=0,
+        description="Most processors the container may use. 0: all of the host's.",
+    )
+    pids_limit: int = Field(
+        default=1024,
+        ge=128,
+        description="Most processes and threads the container may have.",
+    )
+    delete_data_on_destroy: str = Field(
+        default="",
+        description="The stack's own name, in so many words, makes `pulumi destroy` delete its "
+        "volumes: sessions, projects and users. Takes an `up` to arm. Empty: they stay.",
+    )
+
+    @field_validator("bind_address")
+    @classmethod
+    def _exposure_is_asked_for(cls, value: str, info: ValidationInfo) -> str:
+        if _is_loopback(value) or info.data.get("allow_network_exposure", True):
+            return value
+        raise _wrong(
+            "can be reached by other machines, and the connection is not encrypted",
+            "keep 127.0.0.1 and tunnel to it (ssh -L), or ask for it in so many words: "
+            f"pulumi config set {NAMESPACE}:allow_network_exposure true",
+        )
+
+    @field_validator("prebuilt_image")
+    @classmethod
+    def _prebuilt_is_named(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.data.get("image_source") is not ImageSource.PREBUILT:
+            return value
+        raise _wrong(
+            "is empty, and image_source is prebuilt",
+            "name the image by its digest, or build it here: "
+            f"pulumi config set {NAMESPACE}:image_source build",
+        )
+
+    @field_validator("delete_data_on_destroy")
+    @classmethod
+    def _deletion_names_the_stack(cls, value: str, info: ValidationInfo) -> str:
+        stack = (info.context or {}).get("stack", value)
+        if value in ("", stack):
+            return value
+        raise _wrong(
+            f"is not the name of this stack, which is {stack}",
+            "give the stack's name to have its data deleted, or nothing to keep it",
+        )
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach ``bind_address``."""
+        return not _is_loopback(self.bind_address)
+
+    @property
+    def url(self) -> str:
+        """Where the deployment answers, seen from its own host."""
+        address = ipaddress.ip_address(self.bind_address)
+        ipv6 = isinstance(address, ipaddress.IPv6Address)
+        host = f"[{address}]" if ipv6 else str(address)
+        if address.is_unspecified:
+            host = "[::1]" if ipv6 else "127.0.0.1"
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One setting that cannot be used: which, as given, why, and what to do."""
+
+    key: str
+    value: str
+    why: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{NAMESPACE}:{self.key} = {self.value!r} {self.why}\n    fix: {self.fix}"
+
+
+class SettingsError(OpencodeCloudError):
+    """Every problem of one stack's settings, in the model's order."""
+
+    def __init__(self, stack: str, problems: list[Problem]) -> None:
+        self.problems = problems
+        count = "1 setting" if len(problems) == 1 else f"{len(problems)} settings"
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"{count} of stack {stack!r} cannot be used:\n{lines}")
+
+
+def own(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick this project's keys from a stack's whole configuration, without their namespace."""
+    prefix = f"{NAMESPACE}:"
+    return {
+        key.removeprefix(prefix): value
+        for key, value in configuration.items()
+        if key.startswith(prefix)
+    }
+
+
+def load(raw: Mapping[str, Any], stack: str) -> Settings:
+    """Make the settings of ``stack`` from its configuration, keys without namespace.
+
+    Raises:
+        SettingsError: with every problem at once.
+    """
+    try:
+        return Settings.model_validate(dict(raw), context={"stack": stack})
+    except ValidationError as error:
+        problems = [_problem(details) for details in error.errors()]
+        raise SettingsError(stack, problems) from None
+
+
+def as_config(value: Any) -> str:
+    """Write a setting's value as ``pulumi config set`` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _problem(details: ErrorDetails) -> Problem:
+    key = str(details["loc"][0])
+    if details["type"] == "extra_forbidden":
+        return Problem(key, str(details["input"]), "is not a setting", _unknown_key_fix(key))
+    context = details.get("ctx", {})
+    default = as_config(Settings.model_fields[key].default)
+    why = context.get("why") or details["msg"].replace("Input should", "should")
+    fix = context.get("fix") or f"pulumi config set {NAMESPACE}:{key} {default} (the default)"
+    return Problem(key, str(details["input"]), why, fix)
+
+
+def _unknown_key_fix(key: str) -> str:
+    remove = f"pulumi config rm {NAMESPACE}:{key}"
+    close = difflib.get_close_matches(key, Settings.model_fields, n=1)
+    if not close:
+        return f"{remove}; docs/settings.md lists what there is"
+    return f"did you mean {close[0]}? If so: {remove}, and set that"
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback

@@ -1,0 +1,1 @@
+"""The kinds of stack: each module composes the components of one target."""

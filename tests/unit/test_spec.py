@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from opencode_cloud import __version__
+from opencode_cloud.settings import load
+from opencode_cloud.spec.container import MOUNT_PATHS, Volume, container_spec
+from opencode_cloud.spec.image import BuiltImage, PulledImage, image_spec
+
+BUILD = {"image_source": "build"}
+PINNED = "ghcr.io/example/opencode-cloud@sha256:" + "a" * 64
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/Dockerfile").write_text("FROM scratch\n")
+    return tmp_path
+
+
+def built(project: Path, **settings: str) -> BuiltImage:
+    spec = image_spec(load(BUILD | settings, "local"), "local", project)
+    assert isinstance(spec, BuiltImage)
+    return spec
+
+
+def test_a_container_listens_on_loopback_with_the_least_rights():
+    spec = container_spec(load(BUILD, "local"), "local")
+    assert (spec.bind_address, spec.host_port) == ("127.0.0.1", 4096)
+    assert "no-new-privileges" in spec.security_options
+    assert "SYS_ADMIN" not in spec.capabilities
+    assert spec.memory_mb == 2048
+
+
+def test_every_kind_of_data_has_a_volume_and_a_place():
+    spec = container_spec(load(BUILD, "local"), "local")
+    assert set(spec.volumes) == set(MOUNT_PATHS) == set(Volume)
+
+
+def test_two_stacks_share_no_name_on_a_host():
+    one = container_spec(load(BUILD, "one"), "one")
+    two = container_spec(load(BUILD, "two"), "two")
+    assert not {one.name, *one.volumes.values()} & {two.name, *two.volumes.values()}
+
+
+def test_a_prebuilt_image_is_pulled_by_its_digest(project: Path):
+    spec = image_spec(load({"prebuilt_image": PINNED}, "local"), "local", project)
+    assert spec == PulledImage(reference=PINNED)
+    assert spec.provenance == {"source": "prebuilt", "reference": PINNED}
+
+
+def test_a_change_in_the_build_context_is_another_image(project: Path):
+    before = built(project).reference
+    assert built(project).reference == before
+    (project / "docker/Dockerfile").write_text("FROM debian\n")
+    assert built(project).reference != before
+
+
+def test_a_file_that_becomes_executable_is_another_image(project: Path):
+    before = built(project).reference
+    (project / "docker/Dockerfile").chmod(0o755)
+    assert built(project).reference != before
+
+
+def test_the_base_and_the_extra_authorities_reach_the_build(project: Path):
+    authorities = project / "ca.pem"
+    authorities.write_text("-----BEGIN CERTIFICATE-----\n")
+    spec = built(project, base_image="debian:13", extra_ca_file=str(authorities))
+    assert spec.build_args == {
+        "VERSION": __version__,
+        "BASE_IMAGE": "debian:13",
+        "EXTRA_CA_CERTIFICATES": "-----BEGIN CERTIFICATE-----\n",
+    }
+    assert spec.reference != built(project).reference
+    assert spec.provenance["base"] == "debian:13"
