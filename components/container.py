@@ -73,7 +73,6 @@ class OpencodeContainer(pulumi.ComponentResource):
             # The same figure for memory and swap together: no swap.
             memory_swap=spec.memory_mb,
             cpus=str(spec.cpus) if spec.cpus else None,
-            ulimits=None,
             capabilities=docker.ContainerCapabilitiesArgs(
                 adds=[f"CAP_{capability}" for capability in spec.capabilities], drops=["ALL"]
             ),

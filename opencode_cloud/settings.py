@@ -163,11 +163,6 @@ class Settings(BaseModel):
         ge=0,
         description="Most processors the container may use. 0: all of the host's.",
     )
-    pids_limit: int = Field(
-        default=1024,
-        ge=128,
-        description="Most processes and threads the container may have.",
-    )
     delete_data_on_destroy: str = Field(
         default="",
         description="The stack's own name, in so many words, makes `pulumi destroy` delete its "

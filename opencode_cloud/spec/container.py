@@ -69,7 +69,6 @@ class ContainerSpec:
     memory_mb: int
     cpus: int
     """0: all of the host's."""
-    pids_limit: int
     capabilities: tuple[str, ...] = CAPABILITIES
     """Those added after all were dropped."""
     security_options: tuple[str, ...] = ("no-new-privileges",)
@@ -98,7 +97,6 @@ def container_spec(settings: Settings, stack: str) -> ContainerSpec:
         volumes={volume: f"{name}-{volume}" for volume in Volume},
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
-        pids_limit=settings.pids_limit,
         # The engine's own default never rotates, and would fill the disk.
         log_options={"max-size": "10m", "max-file": "3"},
         labels=stack_label(stack),

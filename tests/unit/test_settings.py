@@ -84,7 +84,6 @@ def test_the_url_is_one_that_answers_on_the_host(address: str, url: str):
         ("delete_data_on_destroy", "yes", "is not the name of this stack, which is local"),
         ("target", "moon", "should be"),
         ("cpus", "-1", "greater than or equal to 0"),
-        ("pids_limit", "1", "greater than or equal to 128"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_the_reason(key: str, value: str, why: str):

@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from opencode_cloud import __version__
 from opencode_cloud.settings import load
+from opencode_cloud.spec.compose import compose_yaml
 from opencode_cloud.spec.container import MOUNT_PATHS, Volume, container_spec
 from opencode_cloud.spec.image import BuiltImage, PulledImage, image_spec
 
@@ -73,3 +75,15 @@ def test_the_base_and_the_extra_authorities_reach_the_build(project: Path):
     }
     assert spec.reference != built(project).reference
     assert spec.provenance["base"] == "debian:13"
+
+
+def test_a_compose_file_says_the_same_as_the_specification():
+    spec = container_spec(load(BUILD, "local"), "local")
+    rendered = yaml.safe_load(compose_yaml(spec, "opencode-cloud:local"))
+    service = rendered["services"]["opencode"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["cap_add"] == list(spec.capabilities)
+    assert service["ports"] == [{"target": 8080, "published": "4096", "host_ip": "127.0.0.1"}]
+    assert service["mem_limit"] == service["memswap_limit"] == "2048m"
+    assert "cpus" not in service
+    assert {volume["name"] for volume in rendered["volumes"].values()} == set(spec.volumes.values())

@@ -1,0 +1,1 @@
+"""Timings, as ratios against a rival in the same run; never tests."""

@@ -1,0 +1,222 @@
+"""``./check``: installs what is missing, and runs the tests.
+
+Standard library alone, because it is what brings everything else.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from opencode_cloud.errors import OpencodeCloudError
+from opencode_cloud.start import packages, plan
+from opencode_cloud.start.exports import PulumiEnvironment
+from opencode_cloud.start.machine import Machine, which
+from opencode_cloud.start.options import Options
+from opencode_cloud.start.paths import Paths
+from opencode_cloud.start.plan import Context, Outcome, Report, Step
+from opencode_cloud.start.process import Runner
+from opencode_cloud.start.screen import Screen
+from opencode_cloud.start.steps.base_image import BaseImage
+from opencode_cloud.start.steps.docker_engine import DockerEngine
+from opencode_cloud.start.steps.pulumi_engine import PulumiEngine
+from opencode_cloud.start.steps.python_environment import PythonEnvironment
+
+ROOT = Path(__file__).resolve().parents[1]
+PASSED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+TESTS = ("unit", "program", "engine", "browser")
+LAYERS = ("lint", *TESTS)
+
+COMMANDS = {"sshd": "openssh-server", "docker-registry": "docker-registry"}
+"""Servers that the engine layer talks to, and the packages they are in."""
+
+
+class TestPaths(Paths):
+    """The same folders, with the tests' own Python environment."""
+
+    @property
+    def venv(self) -> Path:
+        """Kept apart from the program's: its size would slow every ``up``."""
+        return self.root / ".venv-dev"
+
+    @property
+    def requirements(self) -> Path:
+        """The tests' packages, locked by hash."""
+        return self.root / "requirements-dev.txt"
+
+
+@dataclass
+class TestEnvironment(PythonEnvironment):
+    """The Python packages of the tests."""
+
+    title = "Test environment"
+
+
+@dataclass
+class Commands:
+    """Programs of the distribution that tests run."""
+
+    context: Context
+    wanted: dict[str, str]
+    """Package of each command."""
+    title = "Programs for tests"
+
+    def _missing(self) -> list[str]:
+        path = f"{self.context.environment.get('PATH', '')}:/usr/sbin"
+        return [p for command, p in self.wanted.items() if not which(command, {"PATH": path})]
+
+    def is_done(self) -> str:
+        """Look for each command."""
+        return "" if self._missing() else ", ".join(self.wanted)
+
+    def obstacle(self) -> str:
+        """Say what to install, where it cannot be done here."""
+        if not self._missing() or self.context.machine.may_install:
+            return ""
+        return packages.install_by_hand(self.context.machine, *self._missing())
+
+    def plan(self) -> list[str]:
+        """Give the commands."""
+        return packages.install_plan(self.context.machine, *self._missing())
+
+    def run(self, report: Report) -> Outcome:
+        """Install the packages."""
+        missing = self._missing()
+        packages.install(self.context.runner, report.progress, *missing)
+        return Outcome(", ".join(missing))
+
+
+def steps(layers: Sequence[str], context: Context) -> list[Step]:
+    """Give what the layers need, in the order in which it is brought."""
+    tests = Context(
+        context.options,
+        TestPaths(context.paths.root, context.paths.data, context.paths.cache),
+        context.machine,
+        context.runner,
+        context.environment,
+    )
+    found: list[Step] = [TestEnvironment(tests)]
+    if {"engine", "browser"} & set(layers):
+        browser = {"chromium": "chromium"} if "browser" in layers else {}
+        found += [
+            PythonEnvironment(context),
+            Commands(context, COMMANDS | browser),
+            DockerEngine(context),
+            PulumiEngine(context),
+            BaseImage(context),
+        ]
+    return found
+
+
+def linters(root: Path) -> list[tuple[str, ...]]:
+    """Give the commands of the lint layer."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    shell = [name for name in tracked if name and _is_shell(root / name)]
+    yaml = [name for name in tracked if name.endswith((".yaml", ".yml"))]
+    return [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("basedpyright",),
+        ("shellcheck", "--external-sources", *shell),
+        ("hadolint", "docker/Dockerfile"),
+        ("yamllint", "--strict", *yaml),
+    ]
+
+
+def _is_shell(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(40)
+    return path.suffix == ".sh" or (first.startswith(b"#!") and first.rstrip().endswith(b"sh"))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the layers named, or all of them, and give the exit status."""
+    unknown = [layer for layer in arguments if layer not in LAYERS]
+    if unknown:
+        print(f"./check: no layer {unknown[0]!r}; there are {' '.join(LAYERS)}", file=sys.stderr)
+        return WRONG_USAGE
+    layers = [layer for layer in LAYERS if layer in (arguments or LAYERS)]
+    screen = Screen(sys.stdout, color="NO_COLOR" not in os.environ)
+    try:
+        environment = prepare(layers, screen)
+        return report(run(layers, environment, screen), screen)
+    except OpencodeCloudError as error:
+        screen.stop()
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        screen.stop()
+        return INTERRUPTED
+
+
+def prepare(layers: Sequence[str], screen: Screen) -> dict[str, str]:
+    """Bring what the layers need, and give the environment to run them in."""
+    environment = dict(os.environ)
+    machine = Machine.this()
+    runner = Runner(environment, machine, tick=screen.tick)
+    context = Context(Options(), Paths.of(ROOT, environment), machine, runner, environment)
+    plan.execute(steps(layers, context), screen)
+    ready = environment
+    if context.engine:
+        ready = PulumiEnvironment(context.paths, context.engine, environment).for_commands()
+    path = f"{ROOT / '.venv-dev' / 'bin'}{os.pathsep}{ready['PATH']}"
+    return {**ready, "PATH": path}
+
+
+def run(
+    layers: Sequence[str], environment: dict[str, str], screen: Screen
+) -> dict[str, tuple[bool, float]]:
+    """Run each layer to its end; gives what passed, and in how many seconds."""
+    results = {}
+    if "lint" in layers:
+        results["lint"] = _timed(lambda: _call_all(linters(ROOT), environment, screen))
+    folders = [f"tests/{layer}" for layer in layers if layer in TESTS]
+    if folders:
+        # One run, because the layers share one deployment.
+        tests = ("python", "-m", "pytest", *folders)
+        results[" ".join(layer for layer in layers if layer in TESTS)] = _timed(
+            lambda: _call(tests, environment, screen)
+        )
+    return results
+
+
+def _timed(action: Callable[[], bool]) -> tuple[bool, float]:
+    began = time.monotonic()
+    return action(), time.monotonic() - began
+
+
+def _call_all(
+    commands: Sequence[Sequence[str]], environment: dict[str, str], screen: Screen
+) -> bool:
+    # All of them, also after one has failed: people mend in one go.
+    passed = [_call(command, environment, screen) for command in commands]
+    return all(passed)
+
+
+def _call(command: Sequence[str], environment: dict[str, str], screen: Screen) -> bool:
+    screen.say(screen.bold(f"$ {' '.join(command)}"))
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+def report(results: dict[str, tuple[bool, float]], screen: Screen) -> int:
+    """Say what passed, and give the exit status."""
+    screen.say()
+    for name, (passed, seconds) in results.items():
+        screen.say(f"  {'passed' if passed else 'FAILED'}  {name}  {seconds:.0f} s")
+    return PASSED if all(passed for passed, _ in results.values()) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
