@@ -1,11 +1,15 @@
 """A stand-in for the engine that keeps what a program asks it to register."""
 
+import asyncio
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
+
+
+_LOOP = asyncio.new_event_loop()
 
 
 class _Echo(Mocks):
@@ -43,6 +47,8 @@ class Recorder(MockMonitor):
 
     def run(self, root: Path, stack: str, config: dict[str, str]) -> "Recorder":
         """Run the whole program for ``stack`` and wait for all it registers."""
+        # Pulumi takes the thread's event loop, and other tests take theirs away.
+        asyncio.set_event_loop(_LOOP)
         pulumi.runtime.set_mocks(
             self.mocks, project="opencode", stack=stack, monitor=self, preview=False
         )
