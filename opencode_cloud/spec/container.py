@@ -49,7 +49,7 @@ class Health:
     interval: int = 3
     timeout: int = 5
     retries: int = 3
-    start_period: int = 60
+    start_period: int = 30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,14 +31,11 @@ def build_settings(root: Path, folder: Path) -> dict[str, str]:
 
 def pulumi_environment(root: Path, folder: Path) -> dict[str, str]:
     """Environment with a backend and a passphrase in ``folder``, and no others'."""
-    environment = root / ".venv"
-    assert environment.is_dir(), "no .venv: run ./check engine"
     (folder / "state").mkdir()
     (folder / "passphrase").write_text("for this run alone")
     return {
         **os.environ,
-        "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
-        "VIRTUAL_ENV": str(environment),
+        "VIRTUAL_ENV": str(root / ".venv"),
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -29,6 +29,9 @@ def copy_program(root: Path, to: Path) -> Path:
             )
         else:
             shutil.copy2(source, to / name)
+    environment = root / ".venv"
+    assert environment.is_dir(), "no .venv: run ./check engine"
+    (to / ".venv").symlink_to(environment)
     return to
 
 

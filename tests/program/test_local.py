@@ -47,7 +47,7 @@ def test_the_container_runs_the_image_and_waits_until_opencode_is_healthy(local:
     assert inputs["image"] == "sha256:1"
     assert inputs["wait"] is True
     assert inputs["healthcheck"]["interval"] == "3s"
-    assert inputs["healthcheck"]["startPeriod"] == "1m0s"
+    assert inputs["healthcheck"]["startPeriod"] == "30s"
 
 
 def test_data_outlives_the_stack_unless_its_name_is_said(local: Recorder, root: Path):

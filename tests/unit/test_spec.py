@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import yaml
 from opencode_cloud import __version__
 from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
-from opencode_cloud.spec.container import MOUNT_PATHS, Volume, container_spec
+from opencode_cloud.spec.container import MOUNT_PATHS, Health, Volume, container_spec
 from opencode_cloud.spec.image import BuiltImage, PulledImage, image_spec
 
 BUILD = {"image_source": "build"}
@@ -87,3 +88,13 @@ def test_a_compose_file_says_the_same_as_the_specification():
     assert service["mem_limit"] == service["memswap_limit"] == "2048m"
     assert "cpus" not in service
     assert {volume["name"] for volume in rendered["volumes"].values()} == set(spec.volumes.values())
+
+
+def test_the_image_alone_is_watched_as_in_a_deployment(root: Path):
+    health = Health()
+    check = (
+        f"HEALTHCHECK --interval={health.interval}s --timeout={health.timeout}s "
+        f"--start-period={health.start_period}s --retries={health.retries} "
+        f"CMD {json.dumps(list(health.command))}"
+    )
+    assert check in (root / "docker/Dockerfile").read_text()
