@@ -141,7 +141,7 @@ class Settings(BaseModel):
     )
     base_image: str = Field(
         default="",
-        description="Debian or Ubuntu LTS image to build on. Empty: the one that "
+        description="Debian 13 image to build on. Empty: the one that "
         "`docker/Dockerfile` pins.",
     )
     extra_ca_file: Annotated[str, AfterValidator(_pem_file)] = Field(

@@ -1,0 +1,1 @@
+{ printf "%-8s | %s\n", name, $0 }

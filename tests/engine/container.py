@@ -1,0 +1,151 @@
+"""A container of the image alone, run as a deployment runs it, without Pulumi."""
+
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import docker
+import requests
+from docker.errors import NotFound
+from docker.models.containers import Container
+
+from opencode_cloud.spec.container import CAPABILITIES, GATEWAY_PORT, MOUNT_PATHS
+from tests.engine.deployment import PASSWORD, USER, free_port
+
+LANDING = "/L3dvcmtzcGFjZQ/session"
+"""Where people land: opencode's path of a ready prompt in /workspace."""
+
+
+class Running:
+    """One container with volumes of its own."""
+
+    def __init__(self, client: docker.DockerClient, image: str) -> None:
+        self._client = client
+        self._image = image
+        self._port = free_port()
+        self.name = f"opencode-image-test-{uuid.uuid4().hex[:12]}"
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    @property
+    def container(self) -> Container:
+        """The container as it is now."""
+        return self._client.containers.get(self.name)
+
+    def create(self) -> None:
+        """Start a new container on the volumes, and wait until opencode answers."""
+        self._client.containers.run(
+            self._image,
+            detach=True,
+            name=self.name,
+            ports={f"{GATEWAY_PORT}/tcp": ("127.0.0.1", self._port)},
+            volumes={
+                f"{self.name}-{volume}": {"bind": path, "mode": "rw"}
+                for volume, path in MOUNT_PATHS.items()
+            },
+            cap_drop=["ALL"],
+            cap_add=list(CAPABILITIES),
+            security_opt=["no-new-privileges"],
+            mem_limit="2g",
+            pids_limit=1024,
+        )
+        self.wait_healthy()
+
+    def remove_container(self) -> None:
+        """Remove the container and leave its volumes."""
+        self.container.remove(force=True, v=True)
+
+    def remove(self) -> None:
+        """Remove everything that was made."""
+        self.remove_container()
+        for volume in MOUNT_PATHS:
+            self._client.volumes.get(f"{self.name}-{volume}").remove()
+
+    def run(self, *command: str, stdin: str = "", user: str = "root") -> str:
+        """Run a command in the container and give its output; it must succeed."""
+        done = self.attempt(*command, stdin=stdin, user=user)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def attempt(
+        self, *command: str, stdin: str = "", user: str = "root"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the container, as a person does with `docker exec`."""
+        return subprocess.run(
+            ["docker", "exec", "--interactive", "--user", user, self.name, *command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def add_user(self, name: str = USER, password: str = PASSWORD) -> None:
+        """Add a user who may sign in."""
+        self.run("opencode-user", "add", name, stdin=f"{password}\n")
+
+    def pids(self, pattern: str) -> list[int]:
+        """The processes whose command line matches, oldest first."""
+        found = self.attempt("pgrep", "--full", pattern)
+        return [int(line) for line in found.stdout.split()]
+
+    def logs(self) -> str:
+        """What the container has printed so far."""
+        return self.container.logs().decode()
+
+    def wait_healthy(self, seconds: float = 60) -> None:
+        """Wait until `/health` answers 200."""
+        wait_until(self.is_healthy, seconds, self.logs)
+
+    def is_healthy(self) -> bool:
+        """Whether `/health` answers 200 now."""
+        try:
+            return requests.get(f"{self.url}/health", timeout=5).status_code == requests.codes.ok
+        except requests.ConnectionError:
+            return False
+
+    def sign_in(self, **fields: str) -> requests.Session:
+        """A browser that is signed in."""
+        browser = requests.Session()
+        answer = self.send_form(browser, **fields)
+        assert answer.status_code == requests.codes.see_other, answer.text
+        return browser
+
+    def lets_in(self, browser: requests.Session) -> bool:
+        """Whether the gateway lets a browser through to opencode."""
+        answer = browser.get(f"{self.url}/global/health", timeout=10)
+        return answer.status_code == requests.codes.ok
+
+    def send_form(self, browser: requests.Session, **fields: str) -> requests.Response:
+        """Open the login page, fill it in, and give the answer."""
+        page = browser.get(f"{self.url}/_gateway/login", timeout=10)
+        form = dict(re.findall(r'name="(csrf|next)" value="([^"]*)"', page.text))
+        form |= {"username": USER, "password": PASSWORD} | fields
+        return browser.post(
+            f"{self.url}/_gateway/login", data=form, timeout=10, allow_redirects=False
+        )
+
+
+def wait_until(
+    condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str
+) -> None:
+    """Wait until `condition` holds; fail with what `explain` gives when it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.1)
+
+
+@contextmanager
+def running(client: docker.DockerClient, image: str) -> Iterator[Running]:
+    """A fresh container with a user, gone afterwards with its volumes."""
+    made = Running(client, image)
+    try:
+        made.create()
+        made.add_user()
+        yield made
+    finally:
+        with suppress(NotFound):
+            made.remove()
