@@ -1,0 +1,1 @@
+"""The Pulumi engine and its plugins, built from Go modules."""
