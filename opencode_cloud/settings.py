@@ -141,8 +141,7 @@ class Settings(BaseModel):
     )
     base_image: str = Field(
         default="",
-        description="Debian 13 image to build on. Empty: the one that "
-        "`docker/Dockerfile` pins.",
+        description="Debian 13 image to build on. Empty: the one that `docker/Dockerfile` pins.",
     )
     extra_ca_file: Annotated[str, AfterValidator(_pem_file)] = Field(
         default="",

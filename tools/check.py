@@ -28,7 +28,7 @@ from opencode_cloud.start.steps.python_environment import PythonEnvironment
 ROOT = Path(__file__).resolve().parents[1]
 PASSED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-TESTS = ("unit", "program", "engine", "browser")
+TESTS = ("unit", "program", "engine", "machine", "browser")
 LAYERS = ("lint", *TESTS)
 
 COMMANDS = {"sshd": "openssh-server", "docker-registry": "docker-registry"}
@@ -100,7 +100,7 @@ def steps(layers: Sequence[str], context: Context) -> list[Step]:
         context.environment,
     )
     found: list[Step] = [TestEnvironment(tests)]
-    if {"engine", "browser"} & set(layers):
+    if {"engine", "machine", "browser"} & set(layers):
         browser = {"chromium": "chromium"} if "browser" in layers else {}
         found += [
             PythonEnvironment(context),
@@ -121,7 +121,7 @@ def linters(root: Path) -> list[tuple[str, ...]]:
         text=True,
         check=True,
     ).stdout.split("\n")
-    shell = [name for name in tracked if name and _is_shell(root / name)]
+    shell = [name for name in tracked if _is_shell(root / name)]
     yaml = [name for name in tracked if name.endswith((".yaml", ".yml"))]
     return [
         ("ruff", "check", "."),
