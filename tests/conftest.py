@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have every run say what it left out."""
-    config.pluginmanager.register(Honest(layers_asked_for(config)), "honest")
+    if not config.option.collectonly:
+        config.pluginmanager.register(Honest(layers_asked_for(config)), "honest")
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """A container of the image alone, run as a deployment runs it, without Pulumi."""
 
 import re
+import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 import docker
 import requests
@@ -15,6 +17,9 @@ from docker.models.containers import Container
 from opencode_cloud.spec.container import CAPABILITIES, GATEWAY_PORT, MOUNT_PATHS
 from tests.engine.deployment import PASSWORD, USER, free_port
 
+BASIC = (USER, PASSWORD)
+BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+"""What a browser sends when a person types an address."""
 LANDING = "/L3dvcmtzcGFjZQ/session"
 """Where people land: opencode's path of a ready prompt in /workspace."""
 
@@ -85,6 +90,21 @@ class Running:
     def add_user(self, name: str = USER, password: str = PASSWORD) -> None:
         """Add a user who may sign in."""
         self.run("opencode-user", "add", name, stdin=f"{password}\n")
+
+    def internal_basic(self) -> tuple[str, str]:
+        """opencode's own credentials, which must be of no use outside."""
+        return "opencode", self.run("cat", "/run/opencode-cloud/opencode/password").strip()
+
+    def send_raw(self, request: str) -> str:
+        """Send a request to the letter, lines ended as HTTP does, and give the whole answer."""
+        address = urlsplit(self.url)
+        target = (address.hostname, address.port or 80)
+        with socket.create_connection(target, timeout=10) as connection:
+            connection.sendall(request.replace("\n", "\r\n").encode())
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return answer.decode(errors="replace")
 
     def pids(self, pattern: str) -> list[int]:
         """The processes whose command line matches, oldest first."""

@@ -9,6 +9,8 @@ import docker
 import pytest
 
 from tests.engine import machine
+from tests.engine.command_program import Program, command_program
+from tests.engine.container import Running, running
 from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
 from tests.engine.machine import pulumi_environment
 from tests.engine.stack import Stack, copy_program
@@ -75,3 +77,25 @@ def deployment(
 def image(deployment: Deployment) -> str:
     """The image that the deployment built."""
     return deployment.stack.outputs()["imageDigest"]
+
+
+@pytest.fixture(scope="module")
+def opencode(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
+    """A container of the image alone, one a module; tests leave it as they found it."""
+    with running(docker_client, image) as container:
+        yield container
+
+
+@pytest.fixture
+def program(tmp_path: Path, pulumi_env: dict[str, str]) -> Iterator[Program]:
+    """A Pulumi program of nothing but commands."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with command_program(folder, pulumi_env) as made:
+        yield made
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    """File that the commands under test write to."""
+    return tmp_path / "diary"

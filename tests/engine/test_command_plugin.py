@@ -1,27 +1,12 @@
 """The command plugin that the engine layer runs with, held to what its SDK documents."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.engine.command_program import Program, command_program
+from tests.engine.command_program import Program
 from tests.engine.stack import PulumiFailedError
-
-
-@pytest.fixture
-def program(tmp_path: Path, pulumi_env: dict[str, str]) -> Iterator[Program]:
-    project = tmp_path / "project"
-    project.mkdir()
-    with command_program(project, pulumi_env) as program:
-        yield program
-
-
-@pytest.fixture
-def diary(tmp_path: Path) -> Path:
-    """File that the commands under test write to."""
-    return tmp_path / "diary"
 
 
 def test_a_local_command_runs_when_its_resource_is_made_changed_and_deleted_and_never_else(

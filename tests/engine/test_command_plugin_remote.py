@@ -14,24 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.engine.command_program import Program, command_program
+from tests.engine.command_program import Program
 from tests.engine.stack import PulumiFailedError
 
 SSHD = Path("/usr/sbin/sshd")
-
-
-@pytest.fixture
-def program(tmp_path: Path, pulumi_env: dict[str, str]) -> Iterator[Program]:
-    project = tmp_path / "project"
-    project.mkdir()
-    with command_program(project, pulumi_env) as program:
-        yield program
-
-
-@pytest.fixture
-def diary(tmp_path: Path) -> Path:
-    """File that the commands under test write to."""
-    return tmp_path / "diary"
 
 
 @dataclass(frozen=True)

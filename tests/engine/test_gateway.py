@@ -2,12 +2,9 @@
 
 import base64
 import json
-import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import docker
 import pytest
@@ -15,11 +12,9 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.engine.container import LANDING, Running, running, wait_until
-from tests.engine.deployment import PASSWORD, USER
+from tests.engine.container import BASIC, BROWSER, LANDING, Running, running, wait_until
+from tests.engine.deployment import USER
 
-BASIC = (USER, PASSWORD)
-BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
 SERVE = "^opencode serve"
 STAND_IN = """
 import http.server, json
@@ -49,13 +44,6 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 4096), Handler).serve_forever()
 
 
 @pytest.fixture(scope="module")
-def opencode(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
-    """A container that tests leave as healthy as they found it."""
-    with running(docker_client, image) as container:
-        yield container
-
-
-@pytest.fixture(scope="module")
 def echo(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
     """A container whose opencode is the stand-in."""
     with running(docker_client, image) as container:
@@ -63,202 +51,6 @@ def echo(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
         container.container.exec_run(["python3", "-c", STAND_IN], user="opencode", detach=True)
         container.wait_healthy()
         yield container
-
-
-def internal_basic(opencode: Running) -> tuple[str, str]:
-    """opencode's own credentials, which must be of no use outside."""
-    return "opencode", opencode.run("cat", "/run/opencode-cloud/opencode/password").strip()
-
-
-def raw(opencode: Running, request: str) -> str:
-    """Send bytes as they are and give the whole answer."""
-    address = urlsplit(opencode.url)
-    with socket.create_connection((address.hostname, address.port or 80), timeout=10) as connection:
-        connection.sendall(request.replace("\n", "\r\n").encode())
-        answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
-    return answer.decode(errors="replace")
-
-
-def test_signing_in_by_the_form_leads_to_a_ready_prompt(opencode: Running):
-    browser = requests.Session()
-    answer = opencode.send_form(browser)
-    assert (answer.status_code, answer.headers["Location"]) == (303, LANDING)
-    page = browser.get(opencode.url + LANDING, headers=BROWSER, timeout=30)
-    assert page.status_code == requests.codes.ok
-    assert "<title>OpenCode</title>" in page.text
-
-
-def test_programs_sign_in_by_basic(opencode: Running):
-    answer = requests.get(f"{opencode.url}/global/health", auth=BASIC, timeout=30)
-    assert answer.json()["healthy"] is True
-
-
-@pytest.mark.parametrize(
-    "credentials",
-    [
-        (USER, "wrong"),
-        (USER, ""),
-        ("eve", PASSWORD),
-        ("root", ""),
-        ("", ""),
-        (USER.upper(), PASSWORD),
-    ],
-)
-def test_wrong_credentials_let_nobody_in(opencode: Running, credentials: tuple[str, str]):
-    answer = requests.get(f"{opencode.url}/global/health", auth=credentials, timeout=30)
-    assert answer.status_code == requests.codes.unauthorized
-    name, password = credentials
-    form = opencode.send_form(requests.Session(), username=name, password=password)
-    assert form.status_code == requests.codes.unauthorized
-    assert 'role="alert"' in form.text
-
-
-def test_opencodes_own_password_opens_nothing_from_outside(opencode: Running):
-    internal = internal_basic(opencode)
-    token = base64.b64encode(":".join(internal).encode()).decode()
-    health = f"{opencode.url}/global/health"
-    for answer in (
-        requests.get(health, auth=internal, timeout=30),
-        requests.get(health, params={"auth_token": token}, timeout=30),
-    ):
-        assert answer.status_code == requests.codes.unauthorized
-
-
-OPEN = ("/health", "/_gateway/login", "/_gateway/page.css", "/site.webmanifest")
-
-
-@pytest.mark.parametrize("path", OPEN)
-def test_what_needs_no_login_answers_without_one(opencode: Running, path: str):
-    assert requests.get(opencode.url + path, timeout=10).status_code == requests.codes.ok
-
-
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "FOO"])
-@pytest.mark.parametrize(
-    "target",
-    [
-        "/",
-        "/doc",
-        "/config",
-        "/session",
-        "/event",
-        "/global/health",
-        "/api/health",
-        "/pty",
-        "/assets/index.js",
-        "/refused",
-        "/_gateway/check",
-        "/_gateway/unavailable",
-        "/_gateway/../session",
-        "/_gateway/%2e%2e/session",
-        "/_gateway/..%2fsession",
-        "/_gateway/login/../../session",
-        "/_gateway//../session",
-        "/health/",
-        "/health/../session",
-        "/health;/../session",
-        "/health%00/session",
-        "/Health",
-        "//session",
-        "/./session",
-        "/_gateway\\..\\session",
-        "/site.webmanifest/../session",
-        "/site.webmanifest%2f..%2fsession",
-        "/session?/health",
-        "/session#/health",
-        "http://localhost/session",
-        "http://localhost:4096/session",
-        "*",
-    ],
-)
-def test_nothing_of_opencode_is_reached_without_a_login(
-    opencode: Running, method: str, target: str
-):
-    answer = raw(
-        opencode,
-        f"{method} {target} HTTP/1.1\nHost: localhost\nConnection: close\n"
-        "X-Gateway-Account: ada\nX-Gateway-Method: GET\nX-Original-URL: /health\n"
-        "X-Rewrite-URL: /health\nX-Accel-Redirect: /session\nContent-Length: 0\n\n",
-    )
-    status = int(answer.split(" ", 2)[1])
-    assert status in (400, 401, 403, 404, 405), answer
-    assert '"healthy"' not in answer
-    assert "OpenCode" not in answer
-
-
-@pytest.mark.parametrize("cookie", ["", "x", "%00", "ÿ", "a" * 4000, "'; DROP TABLE sessions; --"])
-def test_a_made_up_cookie_lets_nobody_in(opencode: Running, cookie: str):
-    name = next(c.name for c in opencode.sign_in().cookies if "session" in c.name)
-    answer = raw(
-        opencode,
-        f"GET /session HTTP/1.1\nHost: localhost\nConnection: close\nCookie: {name}={cookie}\n\n",
-    )
-    assert answer.startswith("HTTP/1.1 401")
-
-
-def test_a_browser_is_sent_to_sign_in_and_returns_to_where_it_was_going(opencode: Running):
-    browser = requests.Session()
-    wanted = f"{LANDING}?a=b&c=%2F"
-    answer = browser.get(opencode.url + wanted, headers=BROWSER, timeout=10)
-    assert urlsplit(answer.url).path == "/_gateway/login"
-    fields = dict(re.findall(r'name="(csrf|next)" value="([^"]*)"', answer.text))
-    assert fields["next"].replace("&amp;", "&") == wanted
-    form = opencode.send_form(browser, next=wanted)
-    assert form.headers["Location"] == wanted
-
-
-@pytest.mark.parametrize(
-    "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "x"]
-)
-def test_signing_in_never_leads_to_another_site(opencode: Running, wanted: str):
-    assert opencode.send_form(requests.Session(), next=wanted).headers["Location"] == LANDING
-
-
-def test_only_programs_are_asked_by_a_prompt(opencode: Running):
-    for headers, asked in [
-        ({"User-Agent": "curl/8"}, True),
-        ({"User-Agent": "Mozilla/5.0"}, False),
-        ({"Sec-Fetch-Mode": "cors"}, False),
-    ]:
-        answer = requests.get(f"{opencode.url}/session", headers=headers, timeout=10)
-        assert answer.status_code == requests.codes.unauthorized
-        assert ("WWW-Authenticate" in answer.headers) == asked
-        assert "sign in" in answer.json()["error"]
-
-
-def test_signing_out_ends_the_session(opencode: Running):
-    browser, other = opencode.sign_in(), opencode.sign_in()
-    page = browser.get(f"{opencode.url}/_gateway/logout", timeout=10)
-    csrf = re.findall(r'name="csrf" value="([^"]*)"', page.text)[0]
-    kept = browser.cookies.copy()
-    browser.post(f"{opencode.url}/_gateway/logout", data={"csrf": csrf}, timeout=10)
-    assert not opencode.lets_in(browser)
-    browser.cookies.update(kept)
-    assert not opencode.lets_in(browser)
-    assert opencode.lets_in(other)
-
-
-@pytest.mark.parametrize("change", ["passwd", "disable", "remove"])
-def test_a_changed_account_is_out_within_a_second(opencode: Running, change: str):
-    opencode.add_user("eve", "a good password")
-    browser = opencode.sign_in(username="eve", password="a good password")
-    health, basic = f"{opencode.url}/global/health", ("eve", "a good password")
-    assert requests.get(health, auth=basic, timeout=10).status_code == requests.codes.ok
-    opencode.run("opencode-user", change, "eve", stdin="another password\n")
-    done = time.monotonic()
-    assert not opencode.lets_in(browser)
-    assert requests.get(health, auth=basic, timeout=10).status_code == requests.codes.unauthorized
-    assert time.monotonic() - done < 1
-    assert opencode.lets_in(opencode.sign_in())
-    if change == "passwd":
-        assert opencode.lets_in(opencode.sign_in(username="eve", password="another password"))
-    if change == "disable":
-        opencode.run("opencode-user", "enable", "eve")
-        assert opencode.lets_in(opencode.sign_in(username="eve", password="a good password"))
-        assert not opencode.lets_in(browser)
-    if change != "remove":
-        opencode.run("opencode-user", "remove", "eve")
 
 
 @pytest.mark.parametrize(
@@ -329,8 +121,7 @@ def test_events_arrive_at_once(opencode: Running):
 )
 def test_opencode_cannot_be_upgraded_from_inside(opencode: Running, target: str):
     token = base64.b64encode(":".join(BASIC).encode()).decode()
-    answer = raw(
-        opencode,
+    answer = opencode.send_raw(
         f"POST {target} HTTP/1.1\nHost: localhost\nConnection: close\n"
         f"Authorization: Basic {token}\nContent-Length: 0\n\n",
     )
@@ -340,8 +131,7 @@ def test_opencode_cannot_be_upgraded_from_inside(opencode: Running, target: str)
 
 def test_a_backslash_is_refused_because_others_read_it_as_a_slash(opencode: Running):
     token = base64.b64encode(":".join(BASIC).encode()).decode()
-    answer = raw(
-        opencode,
+    answer = opencode.send_raw(
         "POST /global\\upgrade HTTP/1.1\nHost: localhost\nConnection: close\n"
         f"Authorization: Basic {token}\nContent-Length: 0\n\n",
     )
@@ -349,7 +139,7 @@ def test_a_backslash_is_refused_because_others_read_it_as_a_slash(opencode: Runn
 
 
 def test_opencodes_page_is_passed_on_unchanged(opencode: Running):
-    user, password = internal_basic(opencode)
+    user, password = opencode.internal_basic()
     config = f'user = "{user}:{password}"\n'
     direct = opencode.run(
         "curl", "--silent", "--config", "-", "http://127.0.0.1:4096/", stdin=config
@@ -365,7 +155,7 @@ def test_opencode_gets_its_own_credentials_and_nothing_of_ours(echo: Running):
     headers = {"Origin": echo.url, "Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings"}
     seen = browser.get(f"{echo.url}/x", headers=headers, timeout=10)
     got = {name.lower(): value for name, value in seen.json()["headers"].items()}
-    token = base64.b64encode(":".join(internal_basic(echo)).encode()).decode()
+    token = base64.b64encode(":".join(echo.internal_basic()).encode()).decode()
     assert got["authorization"] == f"Basic {token}"
     assert {"cookie", "origin", "upgrade"} & set(got) == set()
     assert not [name for name in got if name.startswith("x-gateway")]
@@ -387,8 +177,8 @@ def test_a_target_is_passed_on_as_it_was_sent_but_for_the_token(
     echo: Running, sent: str, passed_on: str
 ):
     token = base64.b64encode(":".join(BASIC).encode()).decode()
-    answer = raw(
-        echo, f"GET {sent} HTTP/1.1\nHost: x\nConnection: close\nAuthorization: Basic {token}\n\n"
+    answer = echo.send_raw(
+        f"GET {sent} HTTP/1.1\nHost: x\nConnection: close\nAuthorization: Basic {token}\n\n"
     )
     assert json.loads(answer.partition("\r\n\r\n")[2])["target"] == passed_on
 

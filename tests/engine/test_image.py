@@ -37,13 +37,6 @@ STOP_SECONDS = 10
 DATABASE = "/home/opencode/.local/share/opencode/opencode.db"
 
 
-@pytest.fixture(scope="module")
-def opencode(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
-    """A container that tests leave as healthy as they found it."""
-    with running(docker_client, image) as container:
-        yield container
-
-
 @pytest.fixture
 def fresh(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
     """A container that a test may end."""

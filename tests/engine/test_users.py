@@ -1,19 +1,9 @@
 """opencode-user on a real container: what it does, what it says, what it refuses."""
 
-from collections.abc import Iterator
-
-import docker
 import pytest
 
-from tests.engine.container import Running, running
+from tests.engine.container import Running
 from tests.engine.deployment import PASSWORD, USER
-
-
-@pytest.fixture(scope="module")
-def opencode(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
-    """A container with one user, as which tests leave it."""
-    with running(docker_client, image) as container:
-        yield container
 
 
 def refused(opencode: Running, *command: str, stdin: str = f"{PASSWORD}\n") -> str:

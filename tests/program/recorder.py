@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
-
 _LOOP = asyncio.new_event_loop()
 
 
