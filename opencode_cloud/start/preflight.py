@@ -1,0 +1,56 @@
+"""What can be known to go wrong before anything is changed."""
+
+from collections.abc import Sequence
+
+from opencode_cloud.start import ports, stack_file
+from opencode_cloud.start.errors import StartError, UsageError
+from opencode_cloud.start.machine import Machine
+from opencode_cloud.start.plan import Context, Step
+
+
+def check_system(machine: Machine) -> None:
+    """Refuse a system that ./start cannot work on.
+
+    Raises:
+        StartError: with what to do instead.
+    """
+    if machine.system == "Windows":
+        raise StartError(
+            "On Windows ./start runs in WSL. Open PowerShell, run `wsl --install -d Debian`, "
+            "clone this repository inside it, and run ./start there."
+        )
+
+
+def check_obstacles(steps: Sequence[Step]) -> None:
+    """Refuse to begin what cannot be finished here.
+
+    Raises:
+        StartError: with every obstacle, and what to do about each.
+    """
+    obstacles = [obstacle for step in steps if (obstacle := step.obstacle())]
+    if obstacles:
+        raise StartError("\n".join(obstacles))
+
+
+def check_port(context: Context) -> None:
+    """Refuse a port that somebody else has.
+
+    Raises:
+        UsageError: with who has it, and a free one.
+    """
+    settings = stack_file.read(context.paths.stack_file(context.options.stack))
+    configured = int(settings.get("port") or stack_file.default_port(context.paths.root))
+    port = context.options.port or configured
+    address = settings.get("bind_address", "127.0.0.1")
+    if ports.is_free(address, port):
+        return
+    publisher = context.runner.ask(
+        *("docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"),
+    ).out
+    if publisher == context.container:
+        return
+    who = f"the container {publisher}" if publisher else ports.owner(port)
+    unknown = f"another program (`sudo ss -ltnp sport = :{port}` tells which)"
+    free = ports.next_free(address, port)
+    instead = f" The next free one: ./start --port {free}" if free else ""
+    raise UsageError(f"Port {port} is in use by {who or unknown}.{instead}")

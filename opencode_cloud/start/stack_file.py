@@ -1,0 +1,47 @@
+"""The settings that stand in a stack's file.
+
+``pulumi config set`` writes them flat, one to a line, which is all that is read here:
+a YAML reader is not part of Python.
+"""
+
+import json
+import re
+from pathlib import Path
+
+NAMESPACE = "opencode"
+
+_SETTING = re.compile(rf"^ +{NAMESPACE}:([a-z_]+): *(\S.*?)\s*$", re.MULTILINE)
+_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+
+
+def read(path: Path) -> dict[str, str]:
+    """Give the plain settings in the file, without namespace; none when there is no file."""
+    if not path.exists():
+        return {}
+    return {key: _plain(value) for key, value in _SETTING.findall(path.read_text())}
+
+
+def default_port(root: Path) -> int:
+    """Give the port of a stack that names none."""
+    schema = json.loads((root / "schemas" / "stack.schema.json").read_text())
+    return schema["properties"]["config"]["properties"][f"{NAMESPACE}:port"]["default"]
+
+
+def has_secrets(path: Path) -> bool:
+    """Whether the file holds values that only its passphrase opens."""
+    return path.exists() and re.search(r"^\s+secure:", path.read_text(), re.MULTILINE) is not None
+
+
+def has_salt(path: Path) -> bool:
+    """Whether the file is bound to a passphrase."""
+    return path.exists() and _SALT.search(path.read_text()) is not None
+
+
+def drop_salt(path: Path) -> None:
+    """Free the file from its passphrase, so that the next one binds it anew."""
+    path.write_text(_SALT.sub("", path.read_text()))
+
+
+def _plain(value: str) -> str:
+    quoted = re.match(r"""(["'])(.*)\1""", value)
+    return quoted[2] if quoted else re.sub(r"\s+#.*", "", value)

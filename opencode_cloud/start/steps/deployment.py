@@ -1,0 +1,169 @@
+"""Step: ``pulumi up``."""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from opencode_cloud.start.plan import Context, Outcome, Report
+from opencode_cloud.start.process import CommandError
+
+UP_SECONDS = 1800
+OUTPUT_SECONDS = 60
+ENDING_SECONDS = 120
+"""How long an interrupted Pulumi may take to finish what it is doing."""
+
+_RESOURCE = re.compile(r"^ \S+ +\S+?:(\w+) (\S+) (created|updated|replaced|deleted)\b", re.ASCII)
+_TAKEN = re.compile(r"is already in use by container|network with name \S+ already exists")
+
+
+@dataclass
+class Deployment:
+    """Makes the stack's resources what the program says."""
+
+    context: Context
+    title = "Deployment"
+
+    def is_done(self) -> str:
+        """Only Pulumi can tell, by doing it."""
+        return ""
+
+    def obstacle(self) -> str:
+        """There is none."""
+        return ""
+
+    def plan(self) -> list[str]:
+        """Give the command."""
+        return [f"{' '.join(self._command())}  (changes only what differs)"]
+
+    def run(self, report: Report) -> Outcome:
+        """Bring it up; once more after removing what an interrupted run left in the way."""
+        self._get_past_locks(report)
+        try:
+            changed = self._up(report)
+        except CommandError as error:
+            if not _TAKEN.search("\n".join(error.lines)) or not self._remove_left_over():
+                raise
+            report.note("removed what an interrupted run had left, and trying again")
+            changed = self._up(report)
+        shown = self._pulumi_text("stack", "output", "--json", "--stack", self._stack)
+        self.context.outputs = json.loads(shown)
+        return Outcome(f"{changed} resources" if changed else "no change", changed=changed > 0)
+
+    @property
+    def _stack(self) -> str:
+        return self.context.options.stack
+
+    def _command(self) -> tuple[str, ...]:
+        options = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
+        # What was stopped or removed behind Pulumi's back is only seen by looking.
+        refresh = () if self._runs() else ("--refresh",)
+        return ("pulumi", "up", "--stack", self._stack, *options, *refresh)
+
+    def _runs(self) -> bool:
+        running = self.context.runner.ask(
+            *("docker", "container", "inspect", "--format", "{{.State.Running}}"),
+            self.context.container,
+        )
+        return running.out == "true"
+
+    def _up(self, report: Report) -> int:
+        """Run ``pulumi up``, and give how many resources changed."""
+        lines: list[str] = []
+
+        def on_line(line: str) -> None:
+            lines.append(line)
+            if match := _RESOURCE.match(line):
+                report.progress(f"{match[3]} {match[1]} {match[2]}")
+
+        report.progress("pulumi up")
+        try:
+            self.context.runner.run(
+                *self._command(),
+                limit=UP_SECONDS,
+                on_line=on_line,
+                cwd=self.context.paths.root,
+                environment=self.context.pulumi_environment,
+                # Ended sooner, it would leave its lock and a resource that it
+                # does not know.
+                grace=ENDING_SECONDS,
+            )
+        except CommandError as error:
+            raise CommandError("pulumi up failed:", diagnostics(lines) or error.lines) from None
+        return sum(_RESOURCE.match(line) is not None for line in lines)
+
+    def _pulumi_text(self, *arguments: str) -> str:
+        answer = self.context.runner.ask(
+            "pulumi",
+            *("-C", str(self.context.paths.root), *arguments),
+            limit=OUTPUT_SECONDS,
+            environment=self.context.pulumi_environment,
+        )
+        if not answer.ok:
+            raise CommandError(f"pulumi {arguments[0]} failed:", answer.err.splitlines())
+        return answer.out
+
+    def _get_past_locks(self, report: Report) -> None:
+        """Wait for another Pulumi that works on the stack; free it of one that was killed."""
+        for lock in self._locks():
+            owner = _owner(lock)
+            while owner and lock.exists() and _is_alive(owner):
+                report.progress(f"waiting for another pulumi (process {owner}) to end")
+                time.sleep(0.5)
+        if self._locks():
+            self._pulumi_text("cancel", "--yes", "--stack", self._stack)
+            report.note("freed the stack of a pulumi that was killed")
+
+    def _locks(self) -> list[Path]:
+        """Give the locks on the stack whose owners were or are on this machine."""
+        folder = self.context.paths.state / ".pulumi" / "locks"
+        return [lock for lock in folder.rglob(f"opencode/{self._stack}/*.json") if _owner(lock)]
+
+    def _remove_left_over(self) -> bool:
+        """Remove this stack's own container and network; its data is in volumes."""
+        name = self.context.container
+        label = f"org.opencode-cloud.stack={self._stack}"
+        ask = self.context.runner.ask
+        mine = ("--quiet", "--filter", f"name=^{name}$", "--filter", f"label={label}")
+        containers = ask("docker", "container", "ls", "--all", *mine).out.split()
+        networks = ask("docker", "network", "ls", *mine).out.split()
+        removed = [ask("docker", "container", "rm", "--force", found).ok for found in containers]
+        removed += [ask("docker", "network", "rm", found).ok for found in networks]
+        return any(removed)
+
+
+def diagnostics(lines: list[str]) -> list[str]:
+    """Give what Pulumi printed about why it failed, before its lists of outputs and counts."""
+    if "Diagnostics:" not in lines:
+        return []
+    explained = itertools.takewhile(
+        lambda line: line not in {"Outputs:", "Resources:"},
+        lines[lines.index("Diagnostics:") + 1 :],
+    )
+    return list(explained)
+
+
+def _owner(lock: Path) -> int | None:
+    """Give the process that made the lock, if it was one of this machine's."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        owner = json.loads(lock.read_text())
+        return owner["pid"] if owner["hostname"] == os.uname().nodename else None
+    return None
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        # Its number may be another program's by now.
+        return Path("/proc", str(process), "comm").read_text().strip() == "pulumi"
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    except FileNotFoundError:
+        # A system without /proc, or it has ended just now.
+        return not Path("/proc/self").exists()

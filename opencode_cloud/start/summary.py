@@ -1,0 +1,37 @@
+"""What ``./start`` says when opencode runs."""
+
+from opencode_cloud.start.plan import Context
+from opencode_cloud.start.screen import Screen
+
+_WIDTH = 10
+
+
+def show(context: Context, screen: Screen, seconds: float) -> None:
+    """Print where opencode is, who can log in, what was done, and how to undo it."""
+    stack = context.options.stack
+    password = context.generated_password
+    screen.say()
+    screen.say(f"opencode runs. This took {seconds:.0f} s.")
+    screen.say()
+    _row(screen, "URL", screen.bold(context.outputs["url"]))
+    _row(screen, "User", ", ".join(context.users))
+    if password:
+        _row(screen, "Password", f"{screen.bold(password)}   shown only now; keep it")
+        _row(screen, "", "(./start --new-password makes another)")
+    screen.say()
+    if not context.changes:
+        screen.say("Nothing had to be changed.")
+    else:
+        screen.say("Done to this machine, and kept in " + f"{context.paths.changes}:")
+        for change in context.changes:
+            screen.say(f"  - {change}")
+    screen.say()
+    _row(screen, "Stop", f"docker stop {context.container}   (./start starts it again)")
+    _row(screen, "Pulumi", f'eval "$(./start --print-env)"; pulumi preview -s {stack}')
+    _row(screen, "Remove", f"the same, and pulumi destroy -s {stack}   (keeps users and sessions,")
+    _row(screen, "", f"in the volumes {context.container}-*)")
+    _row(screen, "Log", str(context.paths.log))
+
+
+def _row(screen: Screen, name: str, value: str) -> None:
+    screen.say(f"  {name:<{_WIDTH}}{value}")
