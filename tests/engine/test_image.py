@@ -191,6 +191,14 @@ def test_the_logs_say_which_process_speaks(opencode: Running):
     assert not [line for line in text.splitlines() if not re.match(r"\w+ +\| ", line)]
 
 
+def test_the_lines_of_two_processes_never_mix(opencode: Running):
+    logger = "mawk -W interactive -v name=$name -f /usr/lib/opencode-cloud/prefix.awk"
+    both = f"for name in one two; do seq 5000 | {logger} & done; wait"
+    lines = opencode.run("sh", "-c", f"({both}) | cat").splitlines()
+    wanted = [f"{name:<8} | {number}" for name in ("one", "two") for number in range(1, 5001)]
+    assert sorted(lines) == sorted(wanted)
+
+
 @pytest.mark.parametrize("pattern", EVERY_PROCESS)
 def test_a_killed_process_comes_back_and_logins_stay_valid(opencode: Running, pattern: str):
     browser = opencode.sign_in()

@@ -1,1 +1,4 @@
-{ printf "%-8s | %s\n", name, $0 }
+# Standard output is unbuffered here, and each piece of a format is a write of its own: as one piece, a line stays
+# whole among the other services' lines.
+BEGIN { head = sprintf("%-8s | ", name) }
+{ printf "%s", head $0 "\n" }
