@@ -86,7 +86,9 @@ def test_a_digest_that_the_registry_does_not_have_is_named_in_the_error(
 ):
     missing = f"{registry}/opencode-cloud@sha256:" + "0" * 64
     stack = Stack(f"missing-{os.getpid()}", project, pulumi_env)
-    stack.create({"prebuilt_image": missing, "port": str(free_port())})
+    # Its data is nobody's from the start: an `up` that would say so later cannot succeed.
+    nobodys = {"delete_data_on_destroy": stack.name}
+    stack.create({"prebuilt_image": missing, "port": str(free_port())} | nobodys)
     try:
         with pytest.raises(PulumiFailedError) as caught:
             stack.up()
