@@ -31,8 +31,12 @@ PASSED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 TESTS = ("unit", "program", "engine", "machine", "browser")
 LAYERS = ("lint", *TESTS)
 
-COMMANDS = {"sshd": "openssh-server", "docker-registry": "docker-registry"}
-"""Servers that the engine layer talks to, and the packages they are in."""
+COMMANDS = {
+    "engine": {"sshd": "openssh-server", "docker-registry": "docker-registry"},
+    "machine": {"debootstrap": "debootstrap"},
+    "browser": {"chromium": "chromium"},
+}
+"""Programs that a layer runs, and the packages they are in."""
 
 
 class TestPaths(Paths):
@@ -100,11 +104,12 @@ def steps(layers: Sequence[str], context: Context) -> list[Step]:
         context.environment,
     )
     found: list[Step] = [TestEnvironment(tests)]
-    if {"engine", "machine", "browser"} & set(layers):
-        browser = {"chromium": "chromium"} if "browser" in layers else {}
+    real = [layer for layer in layers if layer in COMMANDS]
+    if real:
+        commands = {name: package for layer in real for name, package in COMMANDS[layer].items()}
         found += [
             PythonEnvironment(context),
-            Commands(context, COMMANDS | browser),
+            Commands(context, commands),
             DockerEngine(context),
             PulumiEngine(context),
             BaseImage(context),
