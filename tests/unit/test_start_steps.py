@@ -12,7 +12,7 @@ from opencode_cloud.start.process import Answer, CommandError
 from opencode_cloud.start.screen import Screen
 from opencode_cloud.start.steps import ORDER
 from opencode_cloud.start.steps.base_image import LOCAL_BASE, BaseImage, pinned_base
-from opencode_cloud.start.steps.docker_engine import DockerEngine
+from opencode_cloud.start.steps.docker_engine import DockerEngine, is_stale
 from opencode_cloud.start.steps.state import State
 from tests.unit.start_parts import LINUX, ROOT, Notes, RecordingRunner, context, ok, runner_of
 
@@ -213,3 +213,25 @@ def test_the_plan_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "apt-get install -y --no-install-recommends docker.io iptables" in shown
     assert "docker exec -i opencode-local opencode-user add admin" in shown
     assert LINUX.shown(("apt-get",)) == "apt-get"
+
+
+@pytest.mark.parametrize(
+    ("written", "runs", "stale"),
+    [
+        (None, None, False),
+        ("7", "dockerd", False),
+        ("7", "postgres", True),
+        ("7", None, True),
+        ("", "dockerd", True),
+    ],
+)
+def test_what_a_killed_engine_left_is_told_from_one_that_runs(
+    tmp_path: Path, written: str | None, runs: str | None, stale: bool
+):
+    pid_file = tmp_path / "docker.pid"
+    if written is not None:
+        pid_file.write_text(written)
+    if runs is not None:
+        (tmp_path / "7").mkdir()
+        (tmp_path / "7" / "comm").write_text(f"{runs}\n")
+    assert is_stale(pid_file, "dockerd", tmp_path) is stale

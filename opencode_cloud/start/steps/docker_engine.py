@@ -15,6 +15,12 @@ from opencode_cloud.start.process import NOT_FOUND, Answer, CommandError
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 READY_SECONDS = 60
 
+PID_FILES = {
+    Path("/var/run/docker.pid"): "dockerd",
+    Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
+"""Where the engine's parts write their process numbers."""
+
 _PACKAGES = ("docker.io", "iptables")
 # Some releases keep the command in a package of its own, which docker.io only
 # recommends; others have it in docker.io, and no such package.
@@ -155,6 +161,11 @@ class DockerEngine:
         if command != ("dockerd",):
             self.context.runner.run_as_root(*command, limit=120)
             return
+        # Killed, an engine leaves these behind. Once the numbers are other processes',
+        # the next one believes that it runs already.
+        stale = [str(file) for file, program in PID_FILES.items() if is_stale(file, program)]
+        if stale:
+            self.context.runner.run_as_root("rm", "-f", *stale, limit=20)
         self.context.paths.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         as_root = command if self.context.machine.root else ("sudo", "-n", *command)
         with self._log.open("ab") as log:
@@ -209,3 +220,11 @@ class DockerEngine:
             f"    sudo usermod -aG docker {user}\n"
             "then log in again (or run `newgrp docker`), and run ./start again."
         )
+
+
+def is_stale(pid_file: Path, program: str, processes: Path = Path("/proc")) -> bool:
+    """Whether the file names a process that is no longer ``program``."""
+    if not pid_file.exists():
+        return False
+    name = processes / pid_file.read_text().strip() / "comm"
+    return not (name.is_file() and name.read_text().strip() == program)
