@@ -184,7 +184,7 @@ def image(bench: Workbench) -> None:
 
 
 def start(bench: Workbench) -> None:
-    """``./start``, from a machine that has Docker and nothing else, and again."""
+    """``./start`` where Docker and Go's modules are there and all else is made, and again."""
     home = bench.folder / "home"
     checkout = bench.folder / "checkout"
     run("git", "clone", "--quiet", ROOT, checkout)
@@ -205,7 +205,7 @@ def start(bench: Workbench) -> None:
     )
     first, again = [seconds(command)], [seconds(command)]
     print("./start")
-    show("from nothing", first)
+    show("everything compiled and built", first)
     show("again", again, first)
     exports = run("./start", "--stack", name, "--print-env", cwd=checkout, env=environment)
     remove = (
