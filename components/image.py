@@ -25,7 +25,7 @@ class OpencodeImage(pulumi.ComponentResource):
     image_id: pulumi.Output[str]
     """Identifier on the host, ``sha256:...``; what a container is created from."""
     digest: pulumi.Output[str]
-    """Digest in the registry when pulled; the identifier when built."""
+    """Repository and digest when pulled; the identifier when built."""
 
     def __init__(
         self, name: str, args: OpencodeImageArgs, opts: pulumi.ResourceOptions | None = None
@@ -43,7 +43,9 @@ class OpencodeImage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.image_id = image.image_id
-        self.digest = image.image_id if built else image.repo_digest
+        # Not `repo_digest`: a host that has the same image from two registries
+        # answers with either.
+        self.digest = image.image_id if built else pulumi.Output.from_input(spec.reference)
         self.register_outputs({"image_id": self.image_id, "digest": self.digest})
 
 

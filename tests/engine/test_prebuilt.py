@@ -79,6 +79,7 @@ def test_a_prebuilt_image_is_pulled_by_digest_runs_and_says_where_it_is_from(
         stack.preview("--expect-no-changes")
     finally:
         stack.remove()
+        docker_client.images.remove(published)
 
 
 def test_a_digest_that_the_registry_does_not_have_is_named_in_the_error(
