@@ -82,7 +82,7 @@ def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
         # A Python that is not the system's may look for authorities elsewhere.
         context.load_verify_locations(BUNDLE)
     request = urllib.request.Request(url, method=method)  # noqa: S310 - checked above
-    return urllib.request.urlopen(request, timeout=SILENCE_SECONDS, context=context)  # noqa: S310
+    return urllib.request.urlopen(request, timeout=SILENCE_SECONDS, context=context)  # noqa: S310 - as above
 
 
 def _checksum(url: str, name: str) -> str:

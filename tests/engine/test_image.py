@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import docker
@@ -47,6 +48,10 @@ def fresh(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
 def status(opencode: Running, pid: int) -> dict[str, str]:
     lines = opencode.run("cat", f"/proc/{pid}/status").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def runs_times(opencode: Running, pattern: str, times: int) -> bool:
+    return len(opencode.pids(pattern)) == times
 
 
 def internal_password(opencode: Running) -> str:
@@ -210,7 +215,7 @@ def test_a_killed_process_comes_back_and_logins_stay_valid(opencode: Running, pa
     assert opencode.lets_in(browser)
     for each in EVERY_PROCESS:
         expected = 2 if "worker" in each else 1
-        wait_until(lambda: len(opencode.pids(each)) == expected, 10, opencode.logs)  # noqa: B023
+        wait_until(partial(runs_times, opencode, each, expected), 10, opencode.logs)
 
 
 def test_a_service_that_cannot_start_is_seen_and_does_not_spin(fresh: Running):
