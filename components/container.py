@@ -60,8 +60,9 @@ class OpencodeContainer(pulumi.ComponentResource):
             network_mode=network.name,
             ports=[
                 docker.ContainerPortArgs(
-                    internal=spec.container_port, external=spec.host_port, ip=spec.bind_address
+                    internal=port.container, external=port.host, ip=port.address
                 )
+                for port in spec.ports
             ],
             volumes=[
                 docker.ContainerVolumeArgs(

@@ -8,7 +8,7 @@ schema of the stack files, and the table in ``docs/settings.md``.
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,9 @@ from opencode_cloud.errors import OpencodeCloudError
 
 NAMESPACE = "opencode"
 """Prefix of every key in a stack's configuration: the Pulumi project's name."""
+
+
+_HTTPS_PORT = 443
 
 
 class Target(StrEnum):
@@ -86,6 +89,81 @@ def _pem_file(value: str) -> str:
     return value
 
 
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+"""Let's Encrypt's directory (letsencrypt.org/docs/acme-protocol-updates)."""
+
+
+class Tls(StrEnum):
+    """Who encrypts; besides these, a domain name is a value of `tls`."""
+
+    OFF = "off"
+    INTERNAL = "internal"
+    SSLIP = "sslip"
+
+
+# Host names as RFC 1123 has them: labels of letters, digits and inner dashes, 63 characters each.
+_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_HOSTNAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
+
+
+def _tls(value: str) -> str:
+    if value in set(Tls):
+        return value
+    # The last label of an address is a number, that of a name never is.
+    if not _HOSTNAME.fullmatch(value) or "." not in value or value.rpartition(".")[2].isdecimal():
+        raise _wrong(
+            "is neither off, internal or sslip, nor a domain name",
+            "give one of these, or the name under which the world finds this deployment, "
+            "such as opencode.example.org",
+        )
+    return value
+
+
+def _public_address(value: str) -> str:
+    return _address(value) if value else value
+
+
+def _hostname(value: str) -> str:
+    if not _HOSTNAME.fullmatch(value):
+        raise _wrong(
+            f"holds {value!r}, which is not a host name",
+            "write names in small letters, without scheme and port, separated by commas",
+        )
+    return value
+
+
+def _network(value: str) -> str:
+    fix = "list the addresses of your proxies, such as 10.0.0.7 or 10.0.0.0/24"
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        raise _wrong(f"holds {value!r}, which is neither an address nor a network", fix) from None
+    if not network.prefixlen:
+        raise _wrong(f"holds {value!r}: everybody could then claim any address", fix)
+    return str(network)
+
+
+def _each(rule: Callable[[str], str]) -> AfterValidator:
+    """Make a rule for one item a rule for a list that is written with commas."""
+    return AfterValidator(lambda value: ",".join(rule(item) for item in _items(value)))
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _acme_server(value: str) -> str:
+    if not re.fullmatch(r"https://[!-~]+", value):
+        raise _wrong("is not an https:// address", "give the URL of the authority's ACME directory")
+    return value
+
+
+def _email(value: str) -> str:
+    if value and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", value):
+        raise _wrong("is not an e-mail address", "write it as name@example.org, or leave it empty")
+    return value
+
+
 _DOCKER_HOST = re.compile(r"(unix|npipe):///?.+")
 
 
@@ -97,6 +175,10 @@ def _docker_host(value: str) -> str:
             "a Docker socket on TCP is never used, because it has no login",
         )
     return value
+
+
+_REACHABLE = "can be reached by other machines"
+_EXPOSED = f"{_REACHABLE}, and the connection is not encrypted"
 
 
 class Settings(BaseModel):
@@ -119,10 +201,70 @@ class Settings(BaseModel):
         le=65535,
         description="Port on the host at which the login page and opencode answer.",
     )
+    public_address: Annotated[str, AfterValidator(_public_address)] = Field(
+        default="",
+        description="IP address by which the world reaches this deployment. "
+        "`tls: sslip` makes its name of it.",
+    )
+    tls: Annotated[str, AfterValidator(_tls)] = Field(
+        default=Tls.OFF.value,
+        description="`off`: plain HTTP, for loopback or behind a proxy. `internal`: HTTPS by an "
+        "authority of its own. `sslip`: a public certificate for `public_address`'s sslip.io "
+        "name. Or the domain to get a public certificate for.",
+    )
+    http_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on the host that sends HTTP on to HTTPS. 0: 80 where a public "
+        "certificate is got (the authority asks there), otherwise none.",
+    )
+    acme_server: Annotated[str, AfterValidator(_acme_server)] = Field(
+        default=LETS_ENCRYPT,
+        description="ACME directory of the authority that gives public certificates. Using it "
+        "means that you agree to its terms.",
+    )
+    acme_email: Annotated[str, AfterValidator(_email)] = Field(
+        default="",
+        description="Where that authority writes to when something is wrong. May be empty.",
+    )
+    hostnames: Annotated[str, _each(_hostname)] = Field(
+        default="",
+        description="Names, with commas between, by which the deployment may be reached besides "
+        "localhost and `tls`'s. Requests for other names are refused.",
+    )
+    trust_proxy: Annotated[str, _each(_network)] = Field(
+        default="",
+        description="Addresses and networks, with commas between, of the proxies whose "
+        "X-Forwarded-For and X-Forwarded-Proto are believed. 127.0.0.1 stands for a proxy on "
+        "the Docker host.",
+    )
+    proxy_protocol: bool = Field(
+        default=False,
+        description="Connections begin with the PROXY protocol's header, and those from "
+        "`trust_proxy` are believed. Nothing else can connect then.",
+    )
+    rate_limit_attempts: int = Field(
+        default=5,
+        ge=1,
+        description="Wrong passwords that one address, or one account, has in "
+        "`rate_limit_window_seconds`.",
+    )
+    rate_limit_window_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="Length of the window in which `rate_limit_attempts` are counted.",
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on the host's loopback at which `/metrics` answers Prometheus. 0: none.",
+    )
     allow_network_exposure: bool = Field(
         default=False,
-        description="Allows a `bind_address` that other machines can reach. The connection is "
-        "not encrypted: put a TLS proxy or a VPN in front.",
+        description="Allows a `bind_address` that other machines can reach. Without `tls`, put a "
+        "TLS proxy or a VPN in front: the connection is not encrypted.",
     )
     bind_address: Annotated[str, AfterValidator(_address)] = Field(
         default="127.0.0.1",
@@ -174,10 +316,48 @@ class Settings(BaseModel):
         if _is_loopback(value) or info.data.get("allow_network_exposure", True):
             return value
         raise _wrong(
-            "can be reached by other machines, and the connection is not encrypted",
+            _EXPOSED if info.data.get("tls", Tls.OFF) == Tls.OFF else _REACHABLE,
             "keep 127.0.0.1 and tunnel to it (ssh -L), or ask for it in so many words: "
             f"pulumi config set {NAMESPACE}:allow_network_exposure true",
         )
+
+    @field_validator("tls")
+    @classmethod
+    def _sslip_has_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if value != Tls.SSLIP or info.data.get("public_address", "?"):
+            return value
+        raise _wrong(
+            "needs the address that its name is made of",
+            f"pulumi config set {NAMESPACE}:public_address <this host's public IP address>",
+        )
+
+    @field_validator("http_port")
+    @classmethod
+    def _redirect_has_a_destination(cls, value: int, info: ValidationInfo) -> int:
+        if not value or info.data.get("tls") != Tls.OFF:
+            return value
+        raise _wrong(
+            "has no HTTPS to send people to: tls is off",
+            f"pulumi config rm {NAMESPACE}:http_port, or set {NAMESPACE}:tls",
+        )
+
+    @field_validator("proxy_protocol")
+    @classmethod
+    def _proxies_are_named(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value or info.data.get("trust_proxy", "?"):
+            return value
+        raise _wrong(
+            "is on, and trust_proxy names nobody whose header is believed",
+            f"pulumi config set {NAMESPACE}:trust_proxy <your proxy's address>",
+        )
+
+    @field_validator("http_port", "metrics_port")
+    @classmethod
+    def _ports_differ(cls, value: int, info: ValidationInfo) -> int:
+        others = [info.data.get(name) for name in ("port", "http_port")]
+        if not value or value not in others:
+            return value
+        raise _wrong("is used by another setting already", "give each port one use")
 
     @field_validator("prebuilt_image")
     @classmethod
@@ -207,14 +387,39 @@ class Settings(BaseModel):
         return not _is_loopback(self.bind_address)
 
     @property
+    def has_tls(self) -> bool:
+        """Whether the deployment itself speaks HTTPS."""
+        return self.tls != Tls.OFF
+
+    @property
+    def certificate_name(self) -> str:
+        """The public name that a certificate is got for; empty when there is none."""
+        if self.tls in (Tls.OFF, Tls.INTERNAL):
+            return ""
+        if self.tls != Tls.SSLIP:
+            return self.tls
+        # sslip.io answers with the address in the name, with dashes for dots and colons.
+        return re.sub(r"[.:]", "-", self.public_address) + ".sslip.io"
+
+    @property
+    def redirect_port(self) -> int:
+        """Port on the host that sends HTTP on to HTTPS; 0 for none."""
+        if not self.has_tls:
+            return 0
+        return self.http_port or (80 if self.certificate_name else 0)
+
+    @property
     def url(self) -> str:
-        """Where the deployment answers, seen from its own host."""
+        """Where the deployment answers: by its public name, or else seen from its own host."""
+        if self.certificate_name:
+            port = "" if self.port == _HTTPS_PORT else f":{self.port}"
+            return f"https://{self.certificate_name}{port}"
         address = ipaddress.ip_address(self.bind_address)
         ipv6 = isinstance(address, ipaddress.IPv6Address)
         host = f"[{address}]" if ipv6 else str(address)
         if address.is_unspecified:
             host = "[::1]" if ipv6 else "127.0.0.1"
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.has_tls else 'http'}://{host}:{self.port}"
 
 
 @dataclass(frozen=True)

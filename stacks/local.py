@@ -11,12 +11,12 @@ from opencode_cloud.settings import Settings
 
 def deploy(settings: Settings, stack: str, project: Path) -> None:
     """Register the resources of ``stack`` and export its outputs."""
-    if settings.exposed:
+    if settings.exposed and not settings.has_tls:
         pulumi.log.warn(
             f"{settings.bind_address}:{settings.port} can be reached by other machines, and the "
-            "connection is not encrypted: passwords and sessions can be read on the way. Put a "
-            "TLS proxy or a VPN in front, or go back to loopback: "
-            "pulumi config rm opencode:bind_address"
+            "connection is not encrypted: passwords and sessions can be read on the way. Encrypt "
+            "it (pulumi config set opencode:tls internal, or a domain), put a TLS proxy or a VPN "
+            "in front, or go back to loopback: pulumi config rm opencode:bind_address"
         )
     # The host is always said, so that what is in DOCKER_HOST today does not
     # decide where a deployment goes.

@@ -19,11 +19,8 @@ def compose(spec: ContainerSpec, image: str) -> dict[str, Any]:
         "environment": dict(sorted(spec.environment.items())),
         "networks": ["default"],
         "ports": [
-            {
-                "target": spec.container_port,
-                "published": str(spec.host_port),
-                "host_ip": spec.bind_address,
-            }
+            {"target": port.container, "published": str(port.host), "host_ip": port.address}
+            for port in spec.ports
         ],
         "volumes": [f"{volume}:{MOUNT_PATHS[volume]}" for volume in spec.volumes],
         "mem_limit": f"{spec.memory_mb}m",

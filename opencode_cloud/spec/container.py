@@ -5,13 +5,16 @@ anything else that ever starts opencode, so that a container is the same
 container everywhere.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from opencode_cloud.settings import Settings
 
-GATEWAY_PORT = 8080
-"""Port in the container at which the gateway listens; nothing else is published."""
+HTTP_PORT = 8080
+"""Port in the container at which the gateway answers, or under TLS sends people on to HTTPS."""
+HTTPS_PORT = 8443
+METRICS_PORT = 8081
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 """All that init needs to own the volumes' roots and to become each service's user."""
@@ -26,6 +29,7 @@ class Volume(StrEnum):
     CONFIG = "config"
     WORKSPACE = "workspace"
     USERS = "users"
+    CERTIFICATES = "certificates"
 
 
 MOUNT_PATHS = {
@@ -35,6 +39,7 @@ MOUNT_PATHS = {
     Volume.CONFIG: "/home/opencode/.config/opencode",
     Volume.WORKSPACE: "/workspace",
     Volume.USERS: "/var/lib/opencode-cloud/users",
+    Volume.CERTIFICATES: "/var/lib/opencode-cloud/certificates",
 }
 """Where each volume is mounted in the container."""
 
@@ -53,6 +58,16 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedPort:
+    """A port of the host that leads into the container."""
+
+    address: str
+    """Of the host, to listen on."""
+    host: int
+    container: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContainerSpec:
     """One opencode container on one Docker host."""
 
@@ -61,9 +76,7 @@ class ContainerSpec:
     hostname: str
     environment: dict[str, str]
     """Nothing secret: ``docker inspect`` shows it."""
-    bind_address: str
-    host_port: int
-    container_port: int = GATEWAY_PORT
+    ports: tuple[PublishedPort, ...]
     volumes: dict[Volume, str]
     """Name of the Docker volume of each kind of data."""
     memory_mb: int
@@ -91,9 +104,8 @@ def container_spec(settings: Settings, stack: str) -> ContainerSpec:
     return ContainerSpec(
         name=name,
         hostname=name,
-        environment={"OPENCODE_CLOUD_DEPLOYMENT": stack},
-        bind_address=settings.bind_address,
-        host_port=settings.port,
+        environment=_environment(settings, stack),
+        ports=tuple(_ports(settings)),
         volumes={volume: f"{name}-{volume}" for volume in Volume},
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
@@ -101,3 +113,36 @@ def container_spec(settings: Settings, stack: str) -> ContainerSpec:
         log_options={"max-size": "10m", "max-file": "3"},
         labels=stack_label(stack),
     )
+
+
+def _environment(settings: Settings, stack: str) -> dict[str, str]:
+    """What the gateway is told; docker/gateway/settings.py reads it. Defaults are left out."""
+    values = {
+        "DEPLOYMENT": stack,
+        "TLS": settings.tls if settings.has_tls else "",
+        "PUBLIC_ADDRESS": settings.public_address,
+        "PUBLISHED_PORT": str(settings.port) if settings.has_tls else "",
+        "HOSTNAMES": settings.hostnames,
+        "TRUST_PROXY": settings.trust_proxy,
+        "PROXY_PROTOCOL": "true" if settings.proxy_protocol else "",
+        "RATE_LIMIT_ATTEMPTS": str(settings.rate_limit_attempts),
+        "RATE_LIMIT_WINDOW_SECONDS": str(settings.rate_limit_window_seconds),
+        "METRICS": "true" if settings.metrics_port else "",
+        "ACME_SERVER": settings.acme_server if settings.certificate_name else "",
+        "ACME_EMAIL": settings.acme_email if settings.certificate_name else "",
+    }
+    return {f"OPENCODE_CLOUD_{name}": value for name, value in values.items() if value}
+
+
+def _ports(settings: Settings) -> Iterator[PublishedPort]:
+    yield PublishedPort(
+        address=settings.bind_address,
+        host=settings.port,
+        container=HTTPS_PORT if settings.has_tls else HTTP_PORT,
+    )
+    if settings.redirect_port:
+        yield PublishedPort(
+            address=settings.bind_address, host=settings.redirect_port, container=HTTP_PORT
+        )
+    if settings.metrics_port:
+        yield PublishedPort(address="127.0.0.1", host=settings.metrics_port, container=METRICS_PORT)

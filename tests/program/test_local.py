@@ -27,7 +27,7 @@ def test_every_resource_uses_the_docker_host_that_the_settings_name(local: Recor
         "host": "unix:///var/run/docker.sock"
     }
     leaves = [r for (kind, _), r in local.sent.items() if kind.startswith("docker:")]
-    assert len(leaves) == 9
+    assert len(leaves) == 10
     assert all("pulumi:providers:docker::docker::" in resource.provider for resource in leaves)
 
 
@@ -84,7 +84,7 @@ def test_two_stacks_name_nothing_alike_on_the_host(local: Recorder, root: Path):
     def names(recorder: Recorder) -> set[str]:
         return {inputs["name"] for inputs in recorder.all_inputs() if "name" in inputs}
 
-    assert len(names(local)) == 8, "the network has the name of its container"
+    assert len(names(local)) == 9, "the network has the name of its container"
     assert not names(local) & names(other)
 
 

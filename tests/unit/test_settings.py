@@ -84,10 +84,56 @@ def test_the_url_is_one_that_answers_on_the_host(address: str, url: str):
         ("delete_data_on_destroy", "yes", "is not the name of this stack, which is local"),
         ("target", "moon", "should be"),
         ("cpus", "-1", "greater than or equal to 0"),
+        ("tls", "on", "is neither off, internal or sslip, nor a domain name"),
+        ("tls", "203.0.113.7", "nor a domain name"),
+        ("tls", "sslip", "needs the address"),
+        ("public_address", "here", "is not an IP address"),
+        ("http_port", "8080", "has no HTTPS to send people to"),
+        ("metrics_port", "4096", "is used by another setting already"),
+        ("acme_server", "http://ca.example.org", "is not an https:// address"),
+        ("acme_email", "me", "is not an e-mail address"),
+        ("hostnames", "a.example,http://b.example", "holds 'http://b.example'"),
+        ("trust_proxy", "10.0.0.1,proxy", "holds 'proxy'"),
+        ("trust_proxy", "0.0.0.0/0", "everybody could then claim any address"),
+        ("proxy_protocol", "true", "trust_proxy names nobody"),
+        ("rate_limit_attempts", "0", "greater than or equal to 1"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_the_reason(key: str, value: str, why: str):
     assert why in problems(BUILD | {key: value})[key]
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "redirect_port"),
+    [
+        ({"tls": "off"}, "http://127.0.0.1:4096", 0),
+        ({"tls": "internal"}, "https://127.0.0.1:4096", 0),
+        ({"tls": "internal", "http_port": "8080"}, "https://127.0.0.1:4096", 8080),
+        ({"tls": "opencode.example.org", "port": "443"}, "https://opencode.example.org", 80),
+        ({"tls": "opencode.example.org"}, "https://opencode.example.org:4096", 80),
+        (
+            {"tls": "sslip", "public_address": "203.0.113.7", "port": "443"},
+            "https://203-0-113-7.sslip.io",
+            80,
+        ),
+    ],
+)
+def test_tls_decides_the_url_and_where_plain_http_is_sent_on(
+    settings: dict[str, str], url: str, redirect_port: int
+):
+    loaded = load(BUILD | settings, "local")
+    assert (loaded.url, loaded.redirect_port) == (url, redirect_port)
+
+
+def test_lists_are_written_with_commas_and_blanks_do_not_matter():
+    loaded = load(BUILD | {"trust_proxy": " 10.0.0.0/8 ,::1,"}, "local")
+    assert loaded.trust_proxy == "10.0.0.0/8,::1/128"
+
+
+def test_an_unencrypted_address_is_called_so_and_an_encrypted_one_is_not():
+    beyond = BUILD | {"bind_address": "0.0.0.0"}
+    assert "not encrypted" in problems(beyond)["bind_address"]
+    assert "not encrypted" not in problems(beyond | {"tls": "internal"})["bind_address"]
 
 
 def test_data_is_deleted_only_by_the_stacks_own_name():

@@ -7,7 +7,7 @@ import yaml
 from opencode_cloud import __version__
 from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
-from opencode_cloud.spec.container import MOUNT_PATHS, Health, Volume, container_spec
+from opencode_cloud.spec.container import MOUNT_PATHS, Health, PublishedPort, Volume, container_spec
 from opencode_cloud.spec.image import BuiltImage, PulledImage, image_spec
 
 BUILD = {"image_source": "build"}
@@ -29,10 +29,30 @@ def built(project: Path, **settings: str) -> BuiltImage:
 
 def test_a_container_listens_on_loopback_with_the_least_rights():
     spec = container_spec(load(BUILD, "local"), "local")
-    assert (spec.bind_address, spec.host_port) == ("127.0.0.1", 4096)
+    assert spec.ports == (PublishedPort(address="127.0.0.1", host=4096, container=8080),)
     assert "no-new-privileges" in spec.security_options
     assert "SYS_ADMIN" not in spec.capabilities
     assert spec.memory_mb == 2048
+
+
+def test_under_tls_the_url_leads_to_https_and_another_port_sends_people_there():
+    settings = BUILD | {"tls": "opencode.example.org", "port": "443", "metrics_port": "9100"}
+    spec = container_spec(load(settings, "local"), "local")
+    assert spec.ports == (
+        PublishedPort(address="127.0.0.1", host=443, container=8443),
+        PublishedPort(address="127.0.0.1", host=80, container=8080),
+        PublishedPort(address="127.0.0.1", host=9100, container=8081),
+    )
+
+
+def test_metrics_stay_on_loopback_wherever_the_rest_listens():
+    settings = BUILD | {
+        "bind_address": "0.0.0.0",
+        "allow_network_exposure": "true",
+        "metrics_port": "9100",
+    }
+    metrics = container_spec(load(settings, "local"), "local").ports[-1]
+    assert (metrics.address, metrics.container) == ("127.0.0.1", 8081)
 
 
 def test_every_kind_of_data_has_a_volume_and_a_place():
