@@ -3,9 +3,13 @@
 Style and mark are in rootfs/usr/share/opencode-cloud, where nginx has the page for waiting too.
 """
 
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from string import Template
+
+from session import words
+from session.store import Session
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -52,13 +56,53 @@ class Pages:
         """The question whether `name` wants to sign out, or back to `landing`."""
         return self._page("Sign out", self._fill("logout", csrf=csrf, name=name, landing=landing))
 
-    def _page(self, title: str, content: str) -> str:
+    def account(
+        self,
+        *,
+        csrf: str,
+        name: str,
+        sessions: Iterable[Session],
+        here: str | None,
+        landing: str,
+        notice: str,
+        now: float,
+    ) -> str:
+        """Where `name` is signed in; `here` is this browser's session, if it has one.
+
+        `notice`, if any, says what was just done.
+        """
+        rows = "".join(self._session(session, session.id == here, now) for session in sessions)
+        parts = {
+            "notice": self._fill("notice", text=notice) if notice else "",
+            "how": "" if here else self._fill("no_session"),
+            "leaving": self._fill("sign_out", csrf=csrf) if here else "",
+            "sessions": self._fill("sessions", {"rows": rows}, csrf=csrf) if rows else "",
+        }
+        content = self._fill("account", parts, csrf=csrf, name=name, landing=landing)
+        return self._page("Your account", content, kind="wide")
+
+    def _session(self, session: Session, is_here: bool, now: float) -> str:
+        return self._fill(
+            "session",
+            {"here": self._fill("here") if is_here else ""},
+            id=session.id,
+            device=words.device(session.agent),
+            address=session.address or "unknown",
+            created=words.stamp(session.created),
+            created_ago=words.ago(session.created, now),
+            used=words.stamp(session.used),
+            used_ago=words.ago(session.used, now),
+        )
+
+    def _page(self, title: str, content: str, kind: str = "narrow") -> str:
         return self._templates["page"].substitute(
             title=escape(title),
             deployment=escape(self._deployment),
+            kind=kind,
             content=content,
         )
 
-    def _fill(self, template: str, **values: str) -> str:
+    def _fill(self, template: str, parts: Mapping[str, str] | None = None, /, **values: str) -> str:
+        """A template with `values`, which are text, and `parts`, which are HTML already."""
         escaped = {key: escape(value) for key, value in values.items()}
-        return self._templates[template].substitute(escaped)
+        return self._templates[template].substitute(escaped, **(parts or {}))

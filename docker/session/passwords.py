@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pam
 from accounts import LONGEST_PASSWORD
 
+from session.verifier import AT_ONCE
+
 SERVICE = "opencode-cloud"
 """The file in /etc/pam.d that says how."""
-THREADS = 4
-"""Passwords hashed at a time; hashing does not hold Python's lock."""
 
 
 class Pam:
-    """PAM in a few threads of its own."""
+    """PAM in a few threads of its own; hashing does not hold Python's lock."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pam")
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pam")
         self._local = threading.local()
 
     async def accepts(self, name: str, password: str) -> bool:

@@ -1,10 +1,12 @@
 import re
 from collections.abc import Iterator
 
+import docker
 import pytest
 import requests
 from playwright.sync_api import Page, expect
 
+from tests.engine.container import running
 from tests.engine.deployment import PASSWORD, USER, Deployment
 
 LOADED = 30_000
@@ -99,3 +101,26 @@ def test_a_person_opens_a_terminal_and_types_in_it(
     terminal.wait_for("done")
     assert deployment.run("cat", "/workspace/typed.txt").strip() == "typed-42"
     deployment.run("rm", "/workspace/typed.txt")
+
+
+def test_after_too_many_wrong_passwords_a_person_reads_how_long_to_wait(
+    page: Page, docker_client: docker.DockerClient, image: str
+):
+    strict = {
+        "OPENCODE_CLOUD_RATE_LIMIT_ATTEMPTS": "2",
+        "OPENCODE_CLOUD_RATE_LIMIT_WINDOW_SECONDS": "8",
+    }
+    with running(docker_client, image, strict) as container:
+        for _ in range(2):
+            sign_in(page, container.url, "wrong password")
+            expect(page.get_by_role("alert")).to_have_text("Wrong user name or password.")
+        sign_in(page, container.url)
+        alert = page.get_by_role("alert")
+        expect(alert).to_have_text(
+            re.compile(r"^Too many wrong passwords\. Try again in \d+ seconds?\.$")
+        )
+        expect(page.get_by_label("User name")).to_have_value(USER)
+        page.wait_for_timeout(8000)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.locator("[contenteditable=true]").first).to_be_visible(timeout=LOADED)

@@ -3,10 +3,12 @@
 import base64
 import re
 import time
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.engine.container import BASIC, BROWSER, LANDING, Running
 from tests.engine.deployment import PASSWORD, USER
@@ -188,3 +190,69 @@ def test_a_changed_account_is_out_within_a_second(opencode: Running, change: str
         assert not opencode.lets_in(browser)
     if change != "remove":
         opencode.run("opencode-user", "remove", "eve")
+
+
+APP = "tauri://localhost"
+
+
+def test_the_desktop_app_works_by_its_password_and_never_by_a_cookie(opencode: Running):
+    browser = opencode.sign_in()
+    origin = {"Origin": APP, "Sec-Fetch-Site": "cross-site"}
+    sessions = f"{opencode.url}/session"
+    made = requests.post(sessions, json={}, auth=BASIC, headers=origin, timeout=30)
+    assert made.status_code == requests.codes.ok
+    assert made.headers["Access-Control-Allow-Origin"] == APP
+    by_cookie = browser.post(sessions, json={}, headers=origin, timeout=30)
+    assert by_cookie.status_code == requests.codes.forbidden
+    read = browser.get(sessions, headers=origin, timeout=30)
+    assert read.status_code == requests.codes.unauthorized
+    wrong = requests.get(sessions, auth=(USER, "wrong"), headers=origin, timeout=30)
+    assert wrong.status_code == requests.codes.unauthorized
+    assert wrong.headers["Access-Control-Allow-Origin"] == APP
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://tauri.localhost.evil"])
+def test_no_other_page_works_by_a_password(opencode: Running, origin: str):
+    headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    answer = requests.post(
+        f"{opencode.url}/session", json={}, auth=BASIC, headers=headers, timeout=30
+    )
+    assert answer.status_code == requests.codes.forbidden
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def open_terminal(opencode: Running, token: str, origin: dict[str, str]):
+    """Start a shell and connect to it as programs do, which cannot set a header for this."""
+    made = requests.post(f"{opencode.url}/pty", json={"title": "Try"}, auth=BASIC, timeout=30)
+    query = urlencode({"directory": "/workspace", "auth_token": token})
+    url = f"{opencode.url.replace('http', 'ws')}/pty/{made.json()['id']}/connect?{query}"
+    return connect(url, additional_headers=origin, proxy=None)
+
+
+def basic_token(password: str = PASSWORD) -> str:
+    return base64.b64encode(f"{USER}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": APP}])
+def test_a_program_opens_a_terminal_by_the_token_in_its_address(
+    opencode: Running, origin: dict[str, str]
+):
+    with open_terminal(opencode, basic_token(), origin) as terminal:
+        terminal.send("echo four$((2+2))\n")
+        seen = ""
+        while "four4" not in seen:
+            message = terminal.recv(timeout=10)
+            seen += message if isinstance(message, str) else message.decode(errors="replace")
+    assert basic_token() not in opencode.logs()
+
+
+def test_a_wrong_token_opens_none_and_none_opens_anything_but_a_terminal(opencode: Running):
+    with pytest.raises(InvalidStatus) as refusal:
+        open_terminal(opencode, basic_token("wrong"), {})
+    assert refusal.value.response.status_code == requests.codes.unauthorized
+    with pytest.raises(InvalidStatus) as refusal:
+        open_terminal(opencode, basic_token(), {"Origin": "http://evil.example"})
+    assert refusal.value.response.status_code == requests.codes.forbidden
+    query = {"auth_token": basic_token()}
+    answer = requests.get(f"{opencode.url}/session", params=query, timeout=10)
+    assert answer.status_code == requests.codes.unauthorized

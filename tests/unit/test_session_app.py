@@ -1,71 +1,32 @@
-import re
+import base64
 from collections.abc import AsyncIterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from accounts.directory import Directory
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import example, given
-from hypothesis import strategies as st
-from session import cookies
-from session.app import Gateway
-from session.auth import Authenticator
-from session.cookies import Cookies
-from session.pages import Pages
-from session.store import Store
-from session.upstream import Health, Upstream
+from session import verifier
+from session.upstream import Health
 
-from tests.unit.session_parts import HASH, PASSWORD, Pam, write_etc
+from tests.unit.session_parts import (
+    CLIENT,
+    HASH,
+    PASSWORD,
+    Page,
+    Service,
+    as_nginx,
+    sign_in,
+    write_etc,
+)
 
-LANDING = "/L3dvcmtzcGFjZQ/session"
-LOGIN = "/_gateway/login"
 BROWSER = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": "text/html"}
 
 
-class Opencode(Upstream):
-    """An opencode that is as a test says."""
-
-    def __init__(self) -> None:
-        self.state = Health(True, version="1.18.33")
-
-    async def health(self) -> Health:
-        return self.state
-
-    async def is_ready(self) -> bool:
-        return self.state.healthy
+def basic(password: str = PASSWORD) -> dict[str, str]:
+    return {"Authorization": f"Basic {token(password)}"}
 
 
-class Page(HTMLParser):
-    """What a browser reads of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self.tags: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        values = {name: value or "" for name, value in attrs}
-        if tag == "input":
-            self.fields[values["name"]] = values.get("value", "")
-
-
-def as_nginx(scheme: str = "http", **headers: str) -> dict[str, str]:
-    """The headers that nginx sets, for a request to /."""
-    told = {
-        "X-Gateway-Address": "192.0.2.1",
-        "X-Gateway-Scheme": scheme,
-        "X-Gateway-Method": "GET",
-        "X-Gateway-Target": "/",
-    }
-    return told | {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-@pytest.fixture
-def upstream() -> Opencode:
-    return Opencode()
+def token(password: str = PASSWORD) -> str:
+    return base64.b64encode(f"ada:{password}".encode()).decode()
 
 
 @pytest.fixture
@@ -74,151 +35,14 @@ def etc(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def client(etc: Path, upstream: Opencode) -> AsyncIterator[TestClient]:
-    store = Store(":memory:")
-    gateway = Gateway(
-        Authenticator(Directory(etc), Pam(), store),
-        Cookies("0badcafe", b"k" * 32),
-        Pages("<b>team</b> & friends", container="opencode-local"),
-        upstream,
-        "/workspace",
-    )
-    async with TestClient(TestServer(gateway.application())) as client:
+def service(etc: Path) -> Service:
+    return Service(etc, attempts=5)
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[TestClient]:
+    async with TestClient(TestServer(service.application())) as client:
         yield client
-
-
-async def open_login(client: TestClient, query: str = "") -> Page:
-    answer = await client.get(LOGIN + query, headers=as_nginx())
-    assert answer.status == 200
-    return Page(await answer.text())
-
-
-async def sign_in(client: TestClient, query: str = "", scheme: str = "http", **fields: str):
-    page = await client.get(LOGIN + query, headers=as_nginx(scheme))
-    form = Page(await page.text()).fields
-    form |= {"username": "ada", "password": PASSWORD} | fields
-    return await client.post(LOGIN, data=form, headers=as_nginx(scheme), allow_redirects=False)
-
-
-async def test_signing_in_by_the_form_lets_requests_through(client: TestClient):
-    answer = await sign_in(client)
-    assert (answer.status, answer.headers["Location"]) == (303, LANDING)
-    check = await client.get("/_gateway/check", headers=as_nginx())
-    assert (check.status, check.headers["X-Gateway-Account"]) == (200, "ada")
-
-
-async def test_a_wrong_password_is_announced_and_the_name_kept(client: TestClient):
-    answer = await sign_in(client, password="wrong")
-    text = await answer.text()
-    assert answer.status == 401
-    assert 'role="alert"' in text
-    assert Page(text).fields["username"] == "ada"
-    assert "wrong" not in text.replace("Wrong user name or password", "")
-    check = await client.get("/_gateway/check", headers=as_nginx())
-    assert check.status == 401
-
-
-async def test_the_cookie_cannot_be_read_by_scripts_nor_sent_by_other_sites(client: TestClient):
-    cookie = (await sign_in(client)).headers["Set-Cookie"]
-    assert cookie.startswith("opencode-session-0badcafe=")
-    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-
-
-async def test_over_https_the_cookie_is_bound_to_it(client: TestClient):
-    page = await client.get(LOGIN, headers=as_nginx("https"))
-    form = Page(await page.text()).fields | {"username": "ada", "password": PASSWORD}
-    cookie = {"Cookie": page.headers["Set-Cookie"].partition(";")[0]}
-    answer = await client.post(
-        LOGIN, data=form, headers=as_nginx("https") | cookie, allow_redirects=False
-    )
-    cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith("__Host-opencode-session-0badcafe=")
-    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-    assert "Domain" not in cookie
-
-
-async def test_signing_in_again_ends_the_session_before(client: TestClient):
-    first = (await sign_in(client)).cookies["opencode-session-0badcafe"].value
-    client.session.cookie_jar.clear()
-    header = {"Cookie": f"opencode-session-0badcafe={first}"}
-    page = await client.get(LOGIN, headers=as_nginx())
-    form = Page(await page.text()).fields | {"username": "ada", "password": PASSWORD}
-    header["Cookie"] += f"; {page.headers['Set-Cookie'].partition(';')[0]}"
-    client.session.cookie_jar.clear()
-    answer = await client.post(LOGIN, data=form, headers=as_nginx() | header, allow_redirects=False)
-    assert answer.status == 303
-    assert answer.cookies["opencode-session-0badcafe"].value != first
-    client.session.cookie_jar.clear()
-    check = await client.get("/_gateway/check", headers=as_nginx() | header)
-    assert check.status == 401
-
-
-@pytest.mark.parametrize("csrf", [None, "", "0" * 64, "\N{SNOWMAN}"])
-async def test_a_form_that_is_not_ours_signs_nobody_in(client: TestClient, csrf: str | None):
-    await open_login(client)
-    form = {"username": "ada", "password": PASSWORD} | ({"csrf": csrf} if csrf is not None else {})
-    answer = await client.post(LOGIN, data=form, headers=as_nginx(), allow_redirects=False)
-    assert answer.status == 403
-    assert "opencode-session" not in answer.headers.get("Set-Cookie", "")
-
-
-async def test_a_form_of_another_browser_signs_nobody_in(client: TestClient):
-    form = (await open_login(client)).fields | {"username": "ada", "password": PASSWORD}
-    client.session.cookie_jar.clear()
-    await open_login(client)
-    answer = await client.post(LOGIN, data=form, headers=as_nginx(), allow_redirects=False)
-    assert answer.status == 403
-
-
-async def test_another_sites_page_cannot_send_the_form(client: TestClient):
-    form = (await open_login(client)).fields | {"username": "ada", "password": PASSWORD}
-    headers = as_nginx(Origin="http://evil.example")
-    answer = await client.post(LOGIN, data=form, headers=headers, allow_redirects=False)
-    assert answer.status == 403
-
-
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"csrf", b"csrf=%ff", b"a=" + b"b" * 20_000])
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded; charset=no", "text/x"])
-async def test_no_form_is_too_odd_to_be_refused(client: TestClient, body: bytes, kind: str):
-    headers = as_nginx() | {"Content-Type": kind, "Cookie": "opencode-form-0badcafe=\udcff"}
-    answer = await client.post(LOGIN, data=body, headers=headers, allow_redirects=False)
-    assert answer.status in (403, 413)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "location"),
-    [("/x?y=1", "/x?y=1"), ("//evil.example", LANDING), ("https://evil.example", LANDING)],
-)
-async def test_signing_in_goes_where_one_was_going_on_this_site(
-    client: TestClient, wanted: str, location: str
-):
-    assert (await sign_in(client, next=wanted)).headers["Location"] == location
-
-
-async def test_who_is_signed_in_already_is_not_asked_again(client: TestClient):
-    await sign_in(client)
-    answer = await client.get(LOGIN + "?next=/x", headers=as_nginx(), allow_redirects=False)
-    assert (answer.status, answer.headers["Location"]) == (303, "/x")
-
-
-async def test_signing_out_ends_the_session_and_forgets_the_cookie(client: TestClient):
-    await sign_in(client)
-    page = await client.get("/_gateway/logout", headers=as_nginx())
-    text = await page.text()
-    assert "ada" in text
-    answer = await client.post(
-        "/_gateway/logout", data=Page(text).fields, headers=as_nginx(), allow_redirects=False
-    )
-    assert (answer.status, answer.headers["Location"]) == (303, LOGIN)
-    assert "Max-Age=0" in answer.headers["Set-Cookie"]
-    assert (await client.get("/_gateway/check", headers=as_nginx())).status == 401
-
-
-async def test_nobody_is_signed_out_by_another_page(client: TestClient):
-    await sign_in(client)
-    answer = await client.post("/_gateway/logout", headers=as_nginx(), allow_redirects=False)
-    assert answer.headers["Location"] == "/_gateway/logout"
-    assert (await client.get("/_gateway/check", headers=as_nginx())).status == 200
 
 
 async def test_a_browser_without_a_session_is_sent_to_sign_in_and_back(client: TestClient):
@@ -226,8 +50,8 @@ async def test_a_browser_without_a_session_is_sent_to_sign_in_and_back(client: T
     answer = await client.get("/refused", headers=headers, allow_redirects=False)
     assert answer.status == 303
     assert answer.headers["Location"] == "/_gateway/login?next=%2Fa%3Fb%3Dc%26d%3De"
-    page = await open_login(client, "?next=%2Fa%3Fb%3Dc%26d%3De")
-    assert page.fields["next"] == "/a?b=c&d=e"
+    page = await client.get(answer.headers["Location"], headers=as_nginx())
+    assert Page(await page.text()).fields["next"] == "/a?b=c&d=e"
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Mode": "cors"}, {"User-Agent": "Mozilla/5.0"}])
@@ -257,9 +81,9 @@ async def test_what_another_site_sends_is_refused_with_a_reason(client: TestClie
     assert "another site" in (await answer.json())["error"]
 
 
-async def test_while_opencode_boots_nobody_is_let_through(client: TestClient, upstream: Opencode):
+async def test_while_opencode_boots_nobody_is_let_through(client: TestClient, service: Service):
     await sign_in(client)
-    upstream.state = Health(False, reason="opencode does not listen")
+    service.upstream.state = Health(False, reason="opencode does not listen")
     check = await client.get("/_gateway/check", headers=as_nginx())
     assert (check.status, check.headers["X-Gateway-Refusal"]) == (403, "starting")
     assert (
@@ -267,55 +91,150 @@ async def test_while_opencode_boots_nobody_is_let_through(client: TestClient, up
     ).status == 503
 
 
-async def test_health_is_opencodes_own(client: TestClient, upstream: Opencode):
+async def test_health_is_opencodes_own(client: TestClient, service: Service):
     answer = await client.get("/health")
     assert answer.status == 200
     assert await answer.json() == {"healthy": True, "version": "1.18.33"}
-    upstream.state = Health(False, reason="opencode does not listen")
+    service.upstream.state = Health(False, reason="opencode does not listen")
     answer = await client.get("/health")
     assert answer.status == 503
     assert await answer.json() == {"healthy": False, "reason": "opencode does not listen"}
 
 
-async def test_without_users_the_page_says_how_to_add_one(client: TestClient, etc: Path):
-    write_etc(etc)
-    text = await (await client.get(LOGIN, headers=as_nginx())).text()
-    assert "docker exec -it opencode-local opencode-user add" in text
-    assert "password" not in Page(text).fields
+async def check(client: TestClient, **headers: str):
+    return await client.get("/_gateway/check", headers=as_nginx() | headers)
 
 
-async def test_pages_are_kept_by_nobody_and_allow_no_script(client: TestClient):
-    answer = await client.get(LOGIN, headers=as_nginx())
-    policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; style-src 'self'")
-    assert "script-src" not in policy
-    assert "unsafe" not in policy
-    assert answer.headers["Cache-Control"] == "no-store"
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusals without their pause."""
+    monkeypatch.setattr(verifier, "REFUSAL_SECONDS", 0)
 
 
-async def test_the_deployments_name_is_text_and_no_markup(client: TestClient):
-    text = await (await client.get(LOGIN, headers=as_nginx())).text()
-    assert "&lt;b&gt;team&lt;/b&gt; &amp; friends" in text
-    assert "<b>" not in text
+async def test_too_many_wrong_passwords_are_said_to_programs_in_seconds(
+    client: TestClient, hasty: None
+):
+    for _ in range(5):
+        assert (await check(client, **basic("wrong"))).status == 401
+    refusal = await check(client, **basic("another"))
+    reason, _, seconds = refusal.headers["X-Gateway-Refusal"].partition(":")
+    assert (refusal.status, reason) == (403, "limited")
+    answer = await client.get("/refused", headers=as_nginx(X_Gateway_Refusal=f"limited:{seconds}"))
+    assert (answer.status, answer.headers["Retry-After"]) == (429, seconds)
+    assert f"try again in {seconds} s" in (await answer.json())["error"]
 
 
-@given(st.text(), st.text(), st.text())
-@example('"><script>alert(1)</script>', "' onfocus=alert(1) x='", "</title><b>")
-@example("$csrf ${next} $$", "$deployment", "$title")
-def test_nothing_that_is_shown_can_become_markup(name: str, next_path: str, error: str):
-    page = Page(Pages("team", "c").login(csrf="x", next_path=next_path, name=name, error=error))
-    plain = Page(
-        Pages("team", "c").login(csrf="x", next_path="", name="", error="e" if error else "")
-    )
-    assert page.tags == plain.tags
-    # HTML knows no NUL, and reads every end of a line as a line feed.
-    if not re.search("[\0\r]", name + next_path):
-        assert (page.fields["username"], page.fields["next"]) == (name, next_path)
+async def test_who_brings_nothing_has_not_tried_anything(client: TestClient):
+    for _ in range(20):
+        assert (await check(client)).headers["X-Gateway-Refusal"] == "unauthenticated"
+    assert (await check(client, **basic())).status == 200
 
 
-@given(st.text(), st.text())
-@example('{"a": 1}; b=[2]', "; ;=;")
-def test_our_cookie_is_found_among_any_others(before: str, after: str):
-    name = "opencode-session-0badcafe"
-    found = cookies.parse(f"{before.replace(name, '')}; {name}=token; {after}")
-    assert found[name] == "token"
+async def void(client: TestClient, *grants: str) -> list[str]:
+    body = "".join(f"{grant}\n" for grant in grants)
+    answer = await client.post("/grants", data=body, headers={"Content-Type": "text/plain"})
+    assert (answer.status, answer.content_type) == (200, "text/plain")
+    return (await answer.text()).splitlines()
+
+
+async def test_void_grants_are_told_from_good_ones(client: TestClient, service: Service):
+    await sign_in(client)
+    good = [
+        (await check(client)).headers["X-Gateway-Grant"],
+        (await check(client, **basic())).headers["X-Gateway-Grant"],
+    ]
+    assert await void(client, *good) == []
+    assert await void(client, good[0], "nonsense", good[1]) == ["nonsense"]
+    assert await void(client) == []
+    service.store.end_all("ada")
+    assert await void(client, *good) == good
+
+
+async def test_grants_come_back_byte_for_byte(client: TestClient):
+    odd = b"\xff\xfe\r\n\x85 a \n\n.\nsession.\naccount.zz.\n" + b"x" * 900_000
+    answer = await client.post("/grants", data=odd)
+    assert await answer.read() == odd.replace(b"\n\n", b"\n") + b"\n"
+
+
+async def test_more_grants_than_there_can_be_are_refused(client: TestClient):
+    assert (await client.post("/grants", data=b"x\n" * 600_000)).status == 413
+
+
+APP = ["tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"]
+FROM_APP = {"X-Gateway-Method": "POST", "Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.mark.parametrize("origin", APP)
+async def test_the_desktop_app_may_do_what_its_password_may(client: TestClient, origin: str):
+    answer = await check(client, Origin=origin, **FROM_APP, **basic())
+    assert answer.status == 200
+    assert answer.headers["X-Gateway-Origin"] == origin
+
+
+@pytest.mark.parametrize("origin", APP)
+async def test_a_cookie_is_worth_nothing_to_the_desktop_app(client: TestClient, origin: str):
+    await sign_in(client)
+    for method, refusal in (("POST", "foreign"), ("GET", "unauthenticated")):
+        answer = await check(client, Origin=origin, **{"X-Gateway-Method": method})
+        assert answer.headers["X-Gateway-Refusal"] == refusal
+        assert "X-Gateway-Origin" not in answer.headers
+
+
+async def test_the_desktop_app_can_read_why_it_was_refused(client: TestClient):
+    answer = await client.get("/refused", headers=as_nginx(Origin=APP[0]))
+    assert answer.headers["Access-Control-Allow-Origin"] == APP[0]
+    answer = await client.get("/refused", headers=as_nginx(Origin="http://evil.example"))
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "http://evil.example", "tauri://localhost.evil.example", "TAURI://localhost"]
+)
+async def test_no_other_origin_may_by_a_password(client: TestClient, origin: str):
+    answer = await check(client, Origin=origin, **FROM_APP, **basic())
+    assert (answer.status, answer.headers["X-Gateway-Refusal"]) == (403, "foreign")
+
+
+async def test_nobody_but_the_desktop_app_is_told_of_an_origin(client: TestClient):
+    answer = await check(client, **basic())
+    assert "X-Gateway-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": APP[0]}])
+async def test_a_terminal_of_a_program_signs_in_by_its_address(
+    client: TestClient, origin: dict[str, str]
+):
+    target = {"X-Gateway-Target": f"/pty/1/connect?auth_token={token()}"}
+    socket = {"X-Gateway-Upgrade": "websocket"}
+    assert (await check(client, **target, **socket, **origin)).status == 200
+    wrong = {"X-Gateway-Target": f"/pty/1/connect?auth_token={token('wrong')}"}
+    assert (await check(client, **wrong, **socket, **origin)).status == 401
+    assert (await check(client, **target, **socket, **basic("wrong"))).status == 401
+    assert (await check(client, **target)).status == 401
+
+
+async def test_metrics_say_who_signed_in_and_how_opencode_is(
+    client: TestClient, service: Service, hasty: None
+):
+    await sign_in(client, password="wrong")
+    await sign_in(client)
+    await check(client, **basic())
+    for _ in range(9):
+        await check(client, **basic("wrong"))
+    lines = (await (await client.get("/metrics")).text()).splitlines()
+    sign_ins = "opencode_cloud_sign_ins_total"
+    assert "opencode_cloud_sessions 1" in lines
+    assert f'{sign_ins}{{method="form",result="accepted"}} 1' in lines
+    assert f'{sign_ins}{{method="form",result="refused"}} 1' in lines
+    assert f'{sign_ins}{{method="form",result="limited"}} 0' in lines
+    assert f'{sign_ins}{{method="basic",result="accepted"}} 1' in lines
+    assert f'{sign_ins}{{method="basic",result="refused"}} 4' in lines
+    assert f'{sign_ins}{{method="basic",result="limited"}} 5' in lines
+    assert "opencode_cloud_opencode_healthy 1" in lines
+    assert 'opencode_cloud_opencode_info{version="1.18.33"} 1' in lines
+    service.authenticator.revoke("ada", service.authenticator.sessions("ada")[0].id, CLIENT)
+    service.upstream.state = Health(False, reason="it sleeps")
+    lines = (await (await client.get("/metrics")).text()).splitlines()
+    assert "opencode_cloud_revocations_total 1" in lines
+    assert "opencode_cloud_opencode_healthy 0" in lines
+    assert "opencode_cloud_sessions 0" in lines

@@ -1,5 +1,6 @@
 import base64
-from urllib.parse import urlsplit
+import re
+from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -43,18 +44,47 @@ def test_signing_in_never_goes_elsewhere(value: str):
     assert request.local_path(value) is None
 
 
-@given(st.text() | st.from_regex(r"[/\\]{1,3}[ -~]*", fullmatch=True))
+def browser_reads(location: str) -> tuple[str, str]:
+    """Scheme and host that a browser goes to from SITE (the URL Standard's basic parser)."""
+    location = re.sub(r"[\t\n\r]", "", location.strip("".join(map(chr, range(33)))))
+    scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*):", location)
+    if scheme:
+        return scheme[1].lower(), ""
+    slashed = location.replace("\\", "/")
+    if not slashed.startswith("//"):
+        return "https", "opencode.example"
+    return "https", re.split(r"[/?#]", slashed.lstrip("/"), maxsplit=1)[0]
+
+
+PATHS = (
+    st.text()
+    | st.from_regex(r"[/\\]{1,3}[ -~]*", fullmatch=True)
+    | st.lists(
+        st.sampled_from(["/", "\\", "\t", "\n", ".", "..", ":", "@", "?", "#", "%2f", "e"])
+    ).map("".join)
+)
+
+
+@given(PATHS)
 @example("/a%0d%0aLocation:x")
+@example("/\t/evil.example")
+@example("/.//evil.example")
+@example("/..//evil.example")
 def test_whatever_is_accepted_as_next_stays_on_this_site(value: str):
     path = request.local_path(value)
     if path is None:
         return
     assert path == value
-    # As a browser resolves a Location, backslashes included.
-    resolved = urlsplit(SITE + path.replace("\\", "/"))
-    assert (resolved.scheme, resolved.netloc) == ("https", "opencode.example")
+    assert browser_reads(path) == ("https", "opencode.example")
+    for resolved in (urlsplit(SITE + path), urlsplit(urljoin(SITE, path))):
+        assert (resolved.scheme, resolved.netloc) == ("https", "opencode.example")
     assert path.isascii()
     assert path.isprintable()
+
+
+def test_signing_in_may_lead_to_the_account():
+    assert request.local_path("/_gateway/account") == "/_gateway/account"
+    assert request.local_path("/_gateway/account/../check") is None
 
 
 HOST = {"Host": "localhost:3000"}
@@ -133,6 +163,75 @@ def test_basic_credentials_are_read_as_they_were_sent(user: str, password: str):
 def test_no_authorization_header_is_too_odd(value: str):
     credentials = request.basic_credentials(value)
     assert credentials is None or all(isinstance(part, str) for part in credentials)
+
+
+SOCKET = {"X-Gateway-Upgrade": "websocket"}
+TEXT = st.text(st.characters(exclude_characters=":", exclude_categories=["Cs"]))
+
+
+def encode(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@given(TEXT, TEXT)
+def test_a_socket_brings_credentials_in_its_address(user: str, password: str):
+    token = quote(encode(user, password), safe="")
+    for query in (f"auth_token={token}", f"directory=%2F&auth_token={token}&cursor=0"):
+        target = {"X-Gateway-Target": f"/pty/1/connect?{query}"}
+        assert request.credentials(SOCKET | target) == (user, password)
+        assert request.credentials(target) is None
+
+
+YES = encode("ada", "yes")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/x?%61uth_token={YES}",
+        f"/x?auth%5Ftoken={YES}",
+        f"/x?AUTH_TOKEN={YES}",
+        f"/x?my_auth_token={YES}",
+        f"/x?a=b;auth_token={YES}",
+        f"/x?auth_token={YES}&auth_token={YES}",
+        f"/x?auth_token={encode('ada', '')[:-4]}",
+        f"/auth_token={YES}",
+        "/x?auth_token=",
+        "/x?auth_token",
+        "/x?auth_token=%",
+        "/x?auth_token=%ff%fe",
+    ],
+)
+def test_nothing_else_in_an_address_is_credentials(target: str):
+    assert request.credentials(SOCKET | {"X-Gateway-Target": target}) is None
+
+
+def test_the_header_is_what_counts_where_there_is_one():
+    target = SOCKET | {"X-Gateway-Target": f"/x?auth_token={YES}"}
+    assert request.credentials(target) == ("ada", "yes")
+    assert request.credentials(target | {"Authorization": "Bearer x"}) is None
+    other = {"Authorization": f"Basic {encode('eve', 'no')}"}
+    assert request.credentials(target | other) == ("eve", "no")
+
+
+@given(st.text())
+@example("?auth_token=\udcff")
+def test_no_address_is_too_odd(target: str):
+    found = request.query_credentials(target)
+    assert found is None or len(found) == 2
+
+
+ORIGINS = st.text() | st.from_regex(r"https?://[a-z.:]{0,20}", fullmatch=True)
+
+
+@given(st.sampled_from(["POST", "PUT", "PATCH", "DELETE", "X"]), ORIGINS, ORIGINS)
+def test_what_changes_something_comes_from_our_own_pages_or_from_none(
+    method: str, origin: str, site: str
+):
+    headers = HOST | {"Origin": origin, "Sec-Fetch-Site": site}
+    if not request.is_foreign(method, "", headers):
+        assert origin in {f"{scheme}://localhost:3000" for scheme in (origin.partition(":")[0],)}
+        assert site in ("none", "same-origin")
 
 
 def test_people_land_where_the_prompt_is_ready():
