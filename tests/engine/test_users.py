@@ -86,3 +86,16 @@ def test_ids_are_not_those_of_a_host_or_of_each_other(opencode: Running):
     opencode.add_user("eve")
     assert opencode.run("id", "--user", "eve") != opencode.run("id", "--user", USER)
     opencode.run("opencode-user", "remove", "eve")
+
+
+def test_what_the_agent_leaves_in_the_workspace_is_not_run_by_root(opencode: Running):
+    for package in ("accounts", "certificates"):
+        trap = f"/workspace/{package}"
+        opencode.run("mkdir", trap, user="opencode")
+        opencode.run("cp", "/dev/stdin", f"{trap}/__main__.py", stdin="exit(99)", user="opencode")
+    try:
+        assert USER in opencode.run("sh", "-c", "cd /workspace && opencode-user list")
+        shown = opencode.attempt("sh", "-c", "cd /workspace && opencode-certificate")
+        assert (shown.returncode, "TLS is off" in shown.stderr) == (1, True)
+    finally:
+        opencode.run("rm", "-r", "/workspace/accounts", "/workspace/certificates")

@@ -1,0 +1,153 @@
+"""An ACME server for tests: Let's Encrypt's pebble, in a container beside the one under test."""
+
+import hashlib
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import docker
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from tests.engine.container import wait_until
+from tools.engine.build import find_go
+
+SOURCES = Path(__file__).parents[2] / "tools" / "pebble"
+DAY = 86400
+START = """
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj "/CN=$NAME" \
+    -addext "subjectAltName=DNS:$NAME" -keyout /tmp/key.pem -out /tmp/certificate.pem
+printf %s "$CONFIG" > /tmp/config.json
+exec pebble -config /tmp/config.json
+"""
+POINT = """
+address=$2
+until [ "$address" ]; do
+    sleep 0.1
+    address=$(getent ahostsv4 "$3" | sed -n '1s/ .*//p')
+done
+others=$(grep -v " $1\\$" /etc/hosts)
+printf '%s\\n' "$others" "$address $1" > /etc/hosts
+"""
+"""Pebble asks /etc/hosts first. The address is known once the container runs."""
+
+
+class Pebble:
+    """A certificate authority that the container under test can reach by its name."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.url = f"https://{container.name}:14000/dir"
+
+    def is_ready(self) -> bool:
+        """Whether it takes requests."""
+        return self._run("curl", "-sfk", "https://localhost:14000/dir") != ""
+
+    @property
+    def https_certificate(self) -> str:
+        """What a client must trust to talk to it, as PEM."""
+        return self._run("cat", "/tmp/certificate.pem")
+
+    @property
+    def root(self) -> str:
+        """What a browser must trust to take the certificates that it gives, as PEM."""
+        return self._run("curl", "-sfk", "https://localhost:15000/roots/0")
+
+    def point(self, name: str, *, address: str = "", container: str = "") -> None:
+        """Have it find `name` at an address, or at a container as soon as that one is up."""
+        command = ["sh", "-c", POINT, "point", name, address, container]
+        self._container.exec_run(command, detach=bool(container))
+
+    def logs(self) -> str:
+        """What it has printed so far."""
+        return self._container.logs().decode()
+
+    def _run(self, *command: str) -> str:
+        code, output = self._container.exec_run(list(command))
+        return output.decode() if code == 0 and isinstance(output, bytes) else ""
+
+
+@contextmanager
+def pebble(
+    client: docker.DockerClient, image: str, network: Network, seconds: int = 90 * DAY
+) -> Iterator[Pebble]:
+    """A pebble whose certificates last `seconds`; it looks for challenges at port 8080."""
+    config = {
+        "listenAddress": "0.0.0.0:14000",
+        "managementListenAddress": "0.0.0.0:15000",
+        "certificate": "/tmp/certificate.pem",
+        "privateKey": "/tmp/key.pem",
+        "httpPort": 8080,
+        "keyAlgorithm": "ecdsa",
+        "profiles": {"default": {"description": "the only one", "validityPeriod": seconds}},
+        "retryAfter": {"authz": 1, "order": 1},
+    }
+    name = f"opencode-acme-test-{uuid.uuid4().hex[:12]}"
+    container = client.containers.run(
+        image,
+        [START],
+        entrypoint=["sh", "-c"],
+        detach=True,
+        name=name,
+        network=network.name,
+        environment={
+            "NAME": name,
+            "CONFIG": json.dumps({"pebble": config}),
+            "PEBBLE_VA_NOSLEEP": "1",
+        },
+        volumes={str(program()): {"bind": "/usr/local/bin/pebble", "mode": "ro"}},
+    )
+    try:
+        made = Pebble(container)
+        wait_until(made.is_ready, 20, made.logs)
+        yield made
+    finally:
+        container.remove(force=True, v=True)
+
+
+@contextmanager
+def network(client: docker.DockerClient) -> Iterator[Network]:
+    """A network on which containers find each other by name."""
+    made = client.networks.create(f"opencode-acme-test-{uuid.uuid4().hex[:12]}")
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@contextmanager
+def trusting(client: docker.DockerClient, image: str, authority: str) -> Iterator[str]:
+    """The image with one more authority in its trust store, as a private ACME server needs."""
+    base, derived = (f"opencode-acme-test:{uuid.uuid4().hex[:12]}" for _ in range(2))
+    client.images.get(image).tag(base)
+    text = f"FROM {base}\nARG EXTRA_CA_CERTIFICATES\nRUN trust-authorities\n"
+    try:
+        client.images.build(
+            fileobj=BytesIO(text.encode()),
+            tag=derived,
+            buildargs={"EXTRA_CA_CERTIFICATES": authority},
+            rm=True,
+        )
+        yield derived
+    finally:
+        for tag in (derived, base):
+            client.images.remove(tag)
+
+
+def program() -> Path:
+    """Pebble, built from its module where it is not there yet."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opencode-cloud"
+    key = hashlib.sha256((SOURCES / "go.sum").read_bytes()).hexdigest()[:16]
+    built = cache / "pebble" / key / "pebble"
+    if not built.exists():
+        go = find_go(cache / "engine", lambda line: print(line, flush=True))
+        # For a container, whose C library may be another one.
+        environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -trimpath"}
+        command = [go, "build", "-o", f"{built.parent}/", "tool"]
+        subprocess.run(command, cwd=SOURCES, env=environment, check=True)
+    return built
