@@ -1,0 +1,1 @@
+"""Gives opencode's answers a validator, so that what a browser has already is not sent again."""
