@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -14,7 +14,13 @@ import requests
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from opencode_cloud.spec.container import CAPABILITIES, GATEWAY_PORT, MOUNT_PATHS
+from opencode_cloud.spec.container import (
+    CAPABILITIES,
+    HTTP_PORT,
+    HTTPS_PORT,
+    METRICS_PORT,
+    MOUNT_PATHS,
+)
 from tests.engine.deployment import PASSWORD, USER, free_port
 
 BASIC = (USER, PASSWORD)
@@ -24,15 +30,35 @@ LANDING = "/L3dvcmtzcGFjZQ/session"
 """Where people land: opencode's path of a ready prompt in /workspace."""
 
 
+METRICS = {"OPENCODE_CLOUD_METRICS": "true"}
+PATIENT = {"OPENCODE_CLOUD_RATE_LIMIT_ATTEMPTS": "1000"}
+"""For tests that guess passwords often, and are not about the limit."""
+
+
 class Running:
     """One container with volumes of its own."""
 
-    def __init__(self, client: docker.DockerClient, image: str) -> None:
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        image: str,
+        environment: Mapping[str, str] = PATIENT,
+        *,
+        network: str | None = None,
+    ) -> None:
+        """`environment` may turn TLS on; `network` is one of Docker's, besides its own."""
         self._client = client
         self._image = image
-        self._port = free_port()
+        self._environment = dict(environment)
+        self._network = network
+        self._ports = {port: free_port() for port in (HTTP_PORT, HTTPS_PORT, METRICS_PORT)}
         self.name = f"opencode-image-test-{uuid.uuid4().hex[:12]}"
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.url = f"http://127.0.0.1:{self._ports[HTTP_PORT]}"
+        self.https_url = f"https://localhost:{self._ports[HTTPS_PORT]}"
+        self.metrics_url = f"http://127.0.0.1:{self._ports[METRICS_PORT]}/metrics"
+        if "OPENCODE_CLOUD_TLS" in self._environment:
+            port = str(self._ports[HTTPS_PORT])
+            self._environment.setdefault("OPENCODE_CLOUD_PUBLISHED_PORT", port)
 
     @property
     def container(self) -> Container:
@@ -45,7 +71,9 @@ class Running:
             self._image,
             detach=True,
             name=self.name,
-            ports={f"{GATEWAY_PORT}/tcp": ("127.0.0.1", self._port)},
+            environment=self._environment,
+            network=self._network,
+            ports={f"{inside}/tcp": ("127.0.0.1", port) for inside, port in self._ports.items()},
             volumes={
                 f"{self.name}-{volume}": {"bind": path, "mode": "rw"}
                 for volume, path in MOUNT_PATHS.items()
@@ -121,6 +149,8 @@ class Running:
 
     def is_healthy(self) -> bool:
         """Whether `/health` answers 200 now."""
+        if "OPENCODE_CLOUD_PROXY_PROTOCOL" in self._environment:
+            return self.attempt("/usr/lib/opencode-cloud/healthcheck").returncode == 0
         try:
             return requests.get(f"{self.url}/health", timeout=5).status_code == requests.codes.ok
         except requests.ConnectionError:
@@ -159,9 +189,15 @@ def wait_until(
 
 
 @contextmanager
-def running(client: docker.DockerClient, image: str) -> Iterator[Running]:
+def running(
+    client: docker.DockerClient,
+    image: str,
+    environment: Mapping[str, str] = PATIENT,
+    *,
+    network: str | None = None,
+) -> Iterator[Running]:
     """A fresh container with a user, gone afterwards with its volumes."""
-    made = Running(client, image)
+    made = Running(client, image, environment, network=network)
     try:
         made.create()
         made.add_user()

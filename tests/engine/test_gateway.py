@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import docker
 import pytest
@@ -12,44 +13,18 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.engine.container import BASIC, BROWSER, LANDING, Running, running, wait_until
+from tests.engine.container import BASIC, BROWSER, LANDING, PATIENT, Running, wait_until
 from tests.engine.deployment import USER
+from tests.engine.stand_in import standing_in
 
 SERVE = "^opencode serve"
-STAND_IN = """
-import http.server, json
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self):
-        length = int(self.headers.get("Content-Length") or 0)
-        while length > 0:
-            length -= len(self.rfile.read(min(length, 1 << 20)))
-        seen = {"healthy": True, "version": "0", "target": self.path, "headers": dict(self.headers)}
-        body = json.dumps(seen).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Set-Cookie", "planted=1")
-        self.send_header("WWW-Authenticate", "Basic realm=x")
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = answer
-
-http.server.ThreadingHTTPServer(("127.0.0.1", 4096), Handler).serve_forever()
-"""
-"""A server in opencode's place that tells what it was sent."""
 
 
 @pytest.fixture(scope="module")
 def echo(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
     """A container whose opencode is the stand-in."""
-    with running(docker_client, image) as container:
-        container.run("s6-svc", "-wD", "-d", "/run/service/opencode")
-        container.container.exec_run(["python3", "-c", STAND_IN], user="opencode", detach=True)
-        container.wait_healthy()
+    names = {"OPENCODE_CLOUD_HOSTNAMES": "code.example.org,other.example.org"}
+    with standing_in(docker_client, image, PATIENT | names) as container:
         yield container
 
 
@@ -77,12 +52,15 @@ def test_another_sites_page_can_neither_change_anything_nor_open_a_terminal(
 def open_terminal(opencode: Running, browser: requests.Session, headers: dict[str, str]):
     """Start a shell and connect to it as the web page does."""
     made = browser.post(f"{opencode.url}/pty", json={"title": "Try"}, timeout=30).json()
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies)
     return connect(
         f"{opencode.url.replace('http', 'ws')}/pty/{made['id']}/connect?directory=/workspace",
-        additional_headers=headers | {"Cookie": cookies},
+        additional_headers=headers | {"Cookie": "; ".join(cookies_of(browser))},
         proxy=None,
     )
+
+
+def cookies_of(browser: requests.Session) -> list[str]:
+    return [f"{cookie.name}={cookie.value}" for cookie in browser.cookies]
 
 
 def test_a_terminal_works_on_the_cookie_alone(opencode: Running):
@@ -152,13 +130,23 @@ def test_opencodes_page_is_passed_on_unchanged(opencode: Running):
 def test_opencode_gets_its_own_credentials_and_nothing_of_ours(echo: Running):
     browser = echo.sign_in()
     browser.cookies.set("other", "1")
-    headers = {"Origin": echo.url, "Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings"}
+    headers = {
+        "Origin": echo.url,
+        "Upgrade": "h2c",
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Forwarded": "for=203.0.113.9",
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "X-Real-IP": "203.0.113.9",
+        "X-Gateway-Grant": "forged",
+    }
     seen = browser.get(f"{echo.url}/x", headers=headers, timeout=10)
     got = {name.lower(): value for name, value in seen.json()["headers"].items()}
     token = base64.b64encode(":".join(echo.internal_basic()).encode()).decode()
     assert got["authorization"] == f"Basic {token}"
     assert {"cookie", "origin", "upgrade"} & set(got) == set()
-    assert not [name for name in got if name.startswith("x-gateway")]
+    assert not [name for name in got if name.startswith(("x-", "forwarded"))]
     assert "WWW-Authenticate" not in seen.headers
     assert "Set-Cookie" not in seen.headers
 
@@ -178,9 +166,119 @@ def test_a_target_is_passed_on_as_it_was_sent_but_for_the_token(
 ):
     token = base64.b64encode(":".join(BASIC).encode()).decode()
     answer = echo.send_raw(
-        f"GET {sent} HTTP/1.1\nHost: x\nConnection: close\nAuthorization: Basic {token}\n\n"
+        f"GET {sent} HTTP/1.1\nHost: localhost\nConnection: close\nAuthorization: Basic {token}\n\n"
     )
     assert json.loads(answer.partition("\r\n\r\n")[2])["target"] == passed_on
+
+
+@pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io"])
+@pytest.mark.parametrize("path", ["/", "/session", "/_gateway/login", "/assets/Inter.ttf"])
+def test_a_name_that_was_not_given_to_the_deployment_is_refused(
+    echo: Running, name: str, path: str
+):
+    """A page whose name was pointed here after it was loaded gets nothing (DNS rebinding)."""
+    answer = requests.get(echo.url + path, headers={"Host": name}, auth=BASIC, timeout=10)
+    assert answer.status_code == HTTPStatus.MISDIRECTED_REQUEST
+    assert "hostnames" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "localhost",
+        "LOCALHOST:1234",
+        "app.localhost",
+        "127.0.0.1",
+        "192.0.2.7:80",
+        "[::1]:4096",
+        "code.example.org",
+        "Other.Example.org:443",
+    ],
+)
+def test_addresses_and_names_that_were_given_are_answered_to(echo: Running, name: str):
+    answer = requests.get(f"{echo.url}/x", headers={"Host": name}, auth=BASIC, timeout=10)
+    assert answer.status_code == requests.codes.ok
+
+
+def test_load_balancers_may_ask_for_health_by_any_name(echo: Running):
+    headers = {"Host": "anything.example"}
+    assert requests.get(f"{echo.url}/health", headers=headers, timeout=10).ok
+
+
+HIDDEN = "GET /smuggled HTTP/1.1\nHost: localhost\n\n"
+FRAMINGS = {
+    "a length and chunks": f"Content-Length: 44\nTransfer-Encoding: chunked\n\n0\n\n{HIDDEN}",
+    "chunks and a length": f"Transfer-Encoding: chunked\nContent-Length: 4\n\n0\n\n{HIDDEN}",
+    "unknown coding": f"Transfer-Encoding: xchunked\nContent-Length: 0\n\n{HIDDEN}",
+    "two codings": f"Transfer-Encoding: chunked, identity\nContent-Length: 0\n\n{HIDDEN}",
+    "coding twice": f"Transfer-Encoding: chunked\nTransfer-Encoding: x\n\n0\n\n{HIDDEN}",
+    "blank before the colon": f"Transfer-Encoding : chunked\nContent-Length: 0\n\n{HIDDEN}",
+    "blank before the name": f" Transfer-Encoding: chunked\nContent-Length: 0\n\n{HIDDEN}",
+    "folded": f"X: y\n Transfer-Encoding: chunked\nContent-Length: 0\n\n{HIDDEN}",
+    "underscore": f"Transfer_Encoding: chunked\nContent-Length: 0\n\n{HIDDEN}",
+    "two lengths": f"Content-Length: 0\nContent-Length: 44\n\n{HIDDEN}",
+    "a list of lengths": f"Content-Length: 0, 44\n\n{HIDDEN}",
+    "a signed length": f"Content-Length: +0\n\n{HIDDEN}",
+    "a negative length": f"Content-Length: -1\n\n{HIDDEN}",
+    "a hexadecimal length": f"Content-Length: 0x0\n\n{HIDDEN}",
+    "a huge chunk": f"Transfer-Encoding: chunked\n\nfffffffffffffffff\n{HIDDEN}",
+    "no chunk": f"Transfer-Encoding: chunked\n\nzz\n{HIDDEN}",
+    "an upgrade": f"Upgrade: websocket\nConnection: Upgrade\n\n{HIDDEN}",
+    "an upgrade to h2c": f"Upgrade: h2c\nConnection: Upgrade, HTTP2-Settings\n\n{HIDDEN}",
+    "asking to wait": f"Expect: 100-continue\nContent-Length: 0\n\n{HIDDEN}",
+    "dropping its login": f"Connection: Authorization\nContent-Length: 0\n\n{HIDDEN}",
+    "a line feed in a value": f"X: y\\r\\nTransfer-Encoding: chunked\n\n{HIDDEN}",
+}
+
+
+@pytest.mark.parametrize("path", ["/x", "/event", "/provider", "/assets/Inter.ttf"])
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_no_request_is_smuggled_behind_another(echo: Running, framing: str, path: str):
+    token = base64.b64encode(":".join(BASIC).encode()).decode()
+    echo.send_raw(
+        f"POST {path} HTTP/1.1\nHost: localhost\nAuthorization: Basic {token}\n"
+        f"{FRAMINGS[framing]}GET /end HTTP/1.1\nHost: localhost\nConnection: close\n\n"
+    )
+    seen = requests.get(f"{echo.url}/seen", auth=BASIC, timeout=10).json()["seen"]
+    assert seen[-1] == "/seen"
+    assert not [target for target in seen if "smuggled" in target or "end" in target]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/x%0d%0aGET%20/smuggled%20HTTP/1.1%0d%0a%0d%0a",
+        "/x?a=%0d%0aGET%20/smuggled%20HTTP/1.1",
+        "/x%20HTTP/1.1%0d%0aX:%20y",
+        "/assets/a%0d%0aX:%20y-12345678.js",
+        "/provider?x=%0d%0aX:%20y",
+    ],
+)
+def test_a_target_cannot_end_its_own_line(echo: Running, target: str):
+    token = base64.b64encode(":".join(BASIC).encode()).decode()
+    answer = echo.send_raw(
+        f"GET {target} HTTP/1.1\nHost: localhost\nConnection: close\n"
+        f"Authorization: Basic {token}\n\n"
+    )
+    assert json.loads(answer.partition("\r\n\r\n")[2])["target"] == target
+
+
+def test_many_cookies_of_other_programs_on_the_host_do_no_harm(echo: Running):
+    browser = echo.sign_in()
+    browser.headers["Cookie"] = "; ".join(
+        [*(f"other{number}={'x' * 200}" for number in range(60)), *cookies_of(browser)]
+    )
+    assert browser.get(f"{echo.url}/x", timeout=10).status_code == requests.codes.ok
+
+
+def test_what_is_no_http_is_refused_and_not_quoted_in_the_log(echo: Running):
+    answer = echo.send_raw(
+        "GET /x HTTP/1.1\nHost: localhost\nConnection: close\nCookie: secret=\x7f\n\n"
+    )
+    assert "X-Stand-In" not in answer
+    assert answer.startswith(("HTTP/1.1 400", "HTTP/1.1 503"))
+    assert "secret" not in echo.logs()
+    assert "Traceback" not in echo.logs()
 
 
 def test_two_tokens_are_one_too_many(echo: Running):

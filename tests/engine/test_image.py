@@ -16,7 +16,10 @@ from tests.engine.deployment import PASSWORD, USER
 
 SERVICES = {
     "opencode": "^opencode serve",
-    "session": "^python3 -m session",
+    "session": "^python3 .*-m session",
+    "streams": "^python3 .*-m streams",
+    "validators": "^python3 .*-m validators",
+    "metrics": "^python3 .*-m metrics",
     "gateway": "^nginx: master",
 }
 """Each service's process, by its command line."""
@@ -78,7 +81,15 @@ def test_docker_finds_the_container_healthy(opencode: Running):
 
 
 @pytest.mark.parametrize(
-    ("service", "user"), [("opencode", 1000), ("session", 800), ("gateway", 801)]
+    ("service", "user"),
+    [
+        ("opencode", 1000),
+        ("session", 800),
+        ("gateway", 801),
+        ("streams", 804),
+        ("metrics", 805),
+        ("validators", 807),
+    ],
 )
 def test_no_service_is_root_or_has_a_capability(opencode: Running, service: str, user: int):
     told = status(opencode, opencode.pids(SERVICES[service])[0])
@@ -108,21 +119,21 @@ def test_only_the_session_service_may_read_hashes(opencode: Running):
 )
 def test_neither_the_agent_nor_a_user_can_read_what_is_secret(opencode: Running, file: str):
     assert opencode.run("cat", file)
-    for user in ("opencode", USER, "nobody"):
+    for user in ("opencode", USER, "nobody", "streams", "validators", "metrics", "certificates"):
         assert opencode.attempt("cat", file, user=user).returncode != 0, user
 
 
-@pytest.mark.parametrize("user", ["opencode", USER])
-def test_the_agent_cannot_ask_the_session_service(opencode: Running, user: str):
-    command = [
-        "curl",
-        "--silent",
-        "--unix-socket",
-        "/run/opencode-cloud/session/socket",
-        "http://x/",
-    ]
-    assert opencode.run(*command)
-    assert opencode.attempt(*command, user=user).returncode != 0
+@pytest.mark.parametrize(
+    "service", ["session/socket", "streams/socket", "validators/socket", "gateway/assets.sock"]
+)
+def test_the_agent_cannot_talk_to_the_services_behind_the_gateway(opencode: Running, service: str):
+    socket = f"/run/opencode-cloud/{service}"
+    # Nothing comes back from some of them, but root can connect.
+    refused = 7
+    command = ("curl", "--silent", "--max-time", "2", "--unix-socket", socket, "http://x/")
+    assert opencode.attempt(*command).returncode != refused
+    for user in ("opencode", USER):
+        assert opencode.attempt(*command, user=user).returncode == refused
 
 
 def test_the_agent_cannot_become_root(opencode: Running):
@@ -191,7 +202,7 @@ def test_the_workspace_is_a_git_repository_in_which_the_agent_can_commit(opencod
 def test_the_logs_say_which_process_speaks(opencode: Running):
     requests.get(f"{opencode.url}/_gateway/login", timeout=10)
     text = opencode.logs()
-    for service in ("init", *SERVICES):
+    for service in ("init", "opencode", "session", "gateway"):
         assert re.search(rf"^{service} +\| \S", text, re.MULTILINE), service
     assert not [line for line in text.splitlines() if not re.match(r"\w+ +\| ", line)]
 
@@ -200,7 +211,7 @@ def test_the_lines_of_two_processes_never_mix(opencode: Running):
     logger = "mawk -W interactive -v name=$name -f /usr/lib/opencode-cloud/prefix.awk"
     both = f"for name in one two; do seq 5000 | {logger} & done; wait"
     lines = opencode.run("sh", "-c", f"({both}) | cat").splitlines()
-    wanted = [f"{name:<8} | {number}" for name in ("one", "two") for number in range(1, 5001)]
+    wanted = [f"{name:<12} | {number}" for name in ("one", "two") for number in range(1, 5001)]
     assert sorted(lines) == sorted(wanted)
 
 
@@ -224,7 +235,7 @@ def test_a_service_that_cannot_start_is_seen_and_does_not_spin(fresh: Running):
     fresh.run("mv", "/root/opencode", "/usr/local/bin/opencode")
     fresh.run("pkill", "--full", SERVICES["opencode"])
     time.sleep(5)
-    ended = fresh.logs().count("opencode | ended with exit code 7")
+    ended = fresh.logs().count("opencode     | ended with exit code 7")
     assert 2 <= ended <= 6
     answer = requests.get(f"{fresh.url}/health", timeout=10)
     assert answer.status_code == requests.codes.unavailable
@@ -242,7 +253,7 @@ def test_stopping_takes_a_moment_and_closes_the_database(
     assert time.monotonic() - began < STOP_SECONDS / 2
     assert fresh.container.attrs["State"]["ExitCode"] == 0
     assert re.search(
-        r"gateway +\| ended with exit code 0.*opencode \| ended", fresh.logs(), re.DOTALL
+        r"gateway +\| ended with exit code 0.*opencode +\| ended", fresh.logs(), re.DOTALL
     )
     folder, _, file = DATABASE.rpartition("/")
     script = (

@@ -165,6 +165,31 @@ def test_settings_that_cannot_be_used_stop_preview_and_are_all_named(
     assert not re.search(r"Traceback|File \"", text)
 
 
+def test_a_stack_that_encrypts_answers_on_https_and_keeps_its_certificate(
+    own_stack: Stack, docker_client: docker.DockerClient, tmp_path: Path
+):
+    metrics, redirect = free_port(), free_port()
+    own_stack.configure(
+        {"tls": "internal", "http_port": str(redirect), "metrics_port": str(metrics)}
+    )
+    own_stack.up()
+    own = Deployment(own_stack, own_stack.outputs()["url"], docker_client)
+    assert own.url.startswith("https://127.0.0.1:")
+    authority = tmp_path / "ca.pem"
+    authority.write_text(own.run("opencode-certificate", "ca"))
+    assert requests.get(f"{own.url}/health", verify=str(authority), timeout=10).json()["healthy"]
+    sent_on = requests.get(f"http://127.0.0.1:{redirect}/a?b", allow_redirects=False, timeout=10)
+    assert sent_on.headers["Location"] == f"{own.url}/a?b"
+    counted = requests.get(f"http://127.0.0.1:{metrics}/metrics", timeout=10).text
+    assert "opencode_cloud_opencode_healthy 1" in counted
+    own_stack.preview("--expect-no-changes")
+
+    own.container.remove(force=True)
+    own_stack.refresh()
+    own_stack.up()
+    assert requests.get(f"{own.url}/health", verify=str(authority), timeout=10).ok
+
+
 def test_an_address_that_others_can_reach_is_warned_about_at_every_up(own_stack: Stack):
     own_stack.configure({"bind_address": "127.0.0.2"})
     assert "can be reached by other machines" not in own_stack.preview()

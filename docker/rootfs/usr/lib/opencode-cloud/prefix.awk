@@ -1,4 +1,4 @@
 # Standard output is unbuffered here, and each piece of a format is a write of its own: as one piece, a line stays
 # whole among the other services' lines.
-BEGIN { head = sprintf("%-8s | ", name) }
+BEGIN { head = sprintf("%-12s | ", name) }
 { printf "%s", head $0 "\n" }

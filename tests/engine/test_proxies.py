@@ -1,0 +1,170 @@
+"""The gateway behind other proxies, on a real container: whose word is taken about a client."""
+
+import os
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+
+from tests.engine.container import BASIC, PATIENT, Running, running, wait_until
+from tests.engine.deployment import PASSWORD, USER, free_port
+
+CLIENT = "203.0.113.9"
+ALB = {"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https", "X-Forwarded-Port": "443"}
+"""What an AWS load balancer adds (docs.aws.amazon.com, "HTTP headers and Application Load
+Balancers")."""
+
+CADDY = Path(sysconfig.get_path("scripts"), "caddy")
+NAMED = {"OPENCODE_CLOUD_TRUST_PROXY": "127.0.0.1"}
+"""A proxy on the Docker host."""
+ANOTHER = {"OPENCODE_CLOUD_TRUST_PROXY": "10.99.0.0/16"}
+PROXY_PROTOCOL = {"OPENCODE_CLOUD_PROXY_PROTOCOL": "true"}
+
+
+@pytest.fixture(scope="module")
+def trusting(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
+    """A container that believes this machine."""
+    with running(docker_client, image, PATIENT | NAMED) as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
+def distrusting(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
+    """A container that believes another proxy."""
+    with running(docker_client, image, PATIENT | ANOTHER) as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
+def speaking(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
+    """A container that speaks the PROXY protocol with this machine."""
+    with running(docker_client, image, PATIENT | NAMED | PROXY_PROTOCOL) as container:
+        yield container
+
+
+@contextmanager
+def caddy(folder: Path, upstream: str, *options: str) -> Iterator[str]:
+    """A real Caddy on this machine in front of `upstream`; gives its URL."""
+    port, admin = free_port(), free_port()
+    config = folder / "Caddyfile"
+    directives = "\n".join(options)
+    config.write_text(
+        f"{{\nadmin 127.0.0.1:{admin}\n}}\nhttp://127.0.0.1:{port} {{\n"
+        f"reverse_proxy {upstream} {{\n{directives}\n}}\n}}\n"
+    )
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    process = subprocess.Popen(
+        [str(CADDY), "run", "--config", str(config), "--adapter", "caddyfile"],
+        env=os.environ | home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: answers(port), 20)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def address_of_a_request(container: Running, url: str, headers: Mapping[str, str]) -> str:
+    """The client's address as the gateway's own log has it."""
+    marker = f"/address-{time.monotonic_ns()}"
+    requests.get(url + marker, headers=headers, auth=BASIC, timeout=10)
+    logged = f' {USER} "GET {marker}"'
+    wait_until(lambda: logged in container.logs(), 5)
+    (line,) = [line for line in container.logs().splitlines() if logged in line]
+    return line.split("|")[1].split()[0]
+
+
+def is_cookie_secure(url: str, headers: Mapping[str, str]) -> bool:
+    page = requests.get(f"{url}/_gateway/login", headers=headers, timeout=10)
+    assert page.ok
+    return "; Secure" in page.headers["Set-Cookie"]
+
+
+def test_what_strangers_say_about_address_and_scheme_is_ignored(distrusting: Running):
+    claims = ALB | {"Forwarded": f"for={CLIENT};proto=https", "X-Real-IP": CLIENT}
+    assert address_of_a_request(distrusting, distrusting.url, claims) != CLIENT
+    assert not is_cookie_secure(distrusting.url, claims)
+
+
+def test_a_load_balancers_word_about_address_and_scheme_is_taken(trusting: Running):
+    assert address_of_a_request(trusting, trusting.url, ALB) == CLIENT
+    assert is_cookie_secure(trusting.url, ALB)
+    assert not is_cookie_secure(trusting.url, ALB | {"X-Forwarded-Proto": "http"})
+
+
+def test_what_a_client_put_before_the_load_balancers_word_is_not_taken(trusting: Running):
+    forged = ALB | {"X-Forwarded-For": f"198.51.100.1, {CLIENT}"}
+    assert address_of_a_request(trusting, trusting.url, forged) == CLIENT
+
+
+def test_people_sign_in_behind_a_load_balancer_that_encrypts(trusting: Running):
+    url, seen = f"{trusting.url}/_gateway/login", ALB | {"Host": "203.0.113.1"}
+    page = requests.get(url, headers=seen, timeout=10)
+    csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    answer = requests.post(
+        url,
+        data={"csrf": csrf, "username": USER, "password": PASSWORD},
+        headers=seen | {"Origin": "https://203.0.113.1", "Cookie": cookie},
+        allow_redirects=False,
+        timeout=10,
+    )
+    assert answer.status_code == requests.codes.see_other
+    assert "__Host-opencode-session" in answer.headers["Set-Cookie"]
+
+
+def test_a_real_caddy_in_front_passes_the_clients_address_on(trusting: Running, tmp_path: Path):
+    with caddy(tmp_path, trusting.url.removeprefix("http://")) as url:
+        assert address_of_a_request(trusting, url, {}) == "127.0.0.1"
+        # Caddy believes no stranger either, and says what it saw itself.
+        assert address_of_a_request(trusting, url, ALB) == "127.0.0.1"
+        with requests.get(f"{url}/event", auth=BASIC, stream=True, timeout=10) as events:
+            assert next(events.iter_lines()).startswith(b"data:")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_proxy_protocol_of_a_real_caddy_carries_the_address(
+    speaking: Running, tmp_path: Path, version: str
+):
+    transport = f"transport http {{\nproxy_protocol {version}\n}}"
+    with caddy(tmp_path, speaking.url.removeprefix("http://"), transport) as url:
+        assert address_of_a_request(speaking, url, {}) == "127.0.0.1"
+        answer = requests.get(f"{url}/global/health", auth=BASIC, timeout=10)
+        assert answer.json()["healthy"]
+
+
+def test_without_its_header_nobody_gets_through_where_the_proxy_protocol_is_spoken(
+    speaking: Running,
+):
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{speaking.url}/health", timeout=5)
+
+
+def test_a_proxy_protocol_header_of_a_stranger_changes_no_address(
+    docker_client: docker.DockerClient, image: str
+):
+    environment = PATIENT | ANOTHER | PROXY_PROTOCOL
+    with running(docker_client, image, environment) as container:
+        answer = container.send_raw(
+            f"PROXY TCP4 {CLIENT} 127.0.0.1 4000 8080\nGET /claimed HTTP/1.1\n"
+            "Host: localhost\nConnection: close\n\n"
+        )
+        assert answer.startswith("HTTP/1.1 401")
+        wait_until(lambda: "/claimed" in container.logs(), 5)
+        assert CLIENT not in container.logs()
