@@ -58,6 +58,8 @@ class Context:
     users: list[str] = field(default_factory=list)
     """Who can log in."""
     generated_password: str | None = None
+    fingerprint: str = ""
+    """SHA-256 of a certificate that no browser knows; empty when there is none."""
     changes: list[str] = field(default_factory=list)
     """What this run did to the machine, for people."""
 

@@ -14,6 +14,9 @@ def show(context: Context, screen: Screen, seconds: float) -> None:
     screen.say(f"opencode runs. This took {seconds:.0f} s.")
     screen.say()
     _row(screen, "URL", screen.bold(context.outputs["url"]))
+    if context.fingerprint:
+        _row(screen, "SHA-256", context.fingerprint)
+        _row(screen, "", "of its certificate: compare it when the browser warns")
     _row(screen, "User", ", ".join(context.users))
     if password:
         _row(screen, "Password", f"{screen.bold(password)}   shown only now; keep it")

@@ -25,7 +25,10 @@ class Health:
     def is_done(self) -> str:
         """Ask once; before the deployment is known there is nobody to ask."""
         url = self.context.outputs.get("url", "")
-        return url if url and not problem(url) else ""
+        if not url or self._problem(url):
+            return ""
+        self.context.fingerprint = self._fingerprint(url)
+        return url
 
     def obstacle(self) -> str:
         """There is none."""
@@ -39,7 +42,7 @@ class Health:
         """Ask until it is healthy."""
         url = self.context.outputs["url"]
         deadline = time.monotonic() + HEALTHY_SECONDS
-        while why := problem(url):
+        while why := self._problem(url):
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"{url}/health is not healthy after {HEALTHY_SECONDS} s: {why}. The last lines "
@@ -48,7 +51,25 @@ class Health:
                 )
             report.progress(why)
             time.sleep(0.5)
+        self.context.fingerprint = self._fingerprint(url)
         return Outcome(url, changed=False)
+
+    def _problem(self, url: str) -> str:
+        if not url.startswith("https:"):
+            return problem(url)
+        # A public name may not lead here yet, and nobody on this machine need trust an
+        # authority of its own: the container is asked by its own check.
+        check = ("docker", "exec", self.context.container, "/usr/lib/opencode-cloud/healthcheck")
+        return "" if self.context.runner.ask(*check).ok else "its health check fails"
+
+    def _fingerprint(self, url: str) -> str:
+        """Of a certificate of the deployment's own authority; empty for any other."""
+        if not url.startswith("https:"):
+            return ""
+        show = ("docker", "exec", self.context.container, "opencode-certificate", "--json")
+        asked = self.context.runner.ask(*show)
+        facts = json.loads(asked.out) if asked.ok else {}
+        return facts["fingerprint_sha256"] if facts.get("issuer") == "internal" else ""
 
     def _last_lines(self) -> list[str]:
         name = self.context.container
