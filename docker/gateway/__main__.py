@@ -1,4 +1,4 @@
-"""`python3 -m gateway FOLDER` writes nginx's changing parts; `has-tls` answers by its exit code."""
+"""`python3 -m gateway FOLDER` writes nginx's changing parts there, as the environment wants them."""
 
 import os
 import sys
@@ -9,18 +9,16 @@ from gateway.nginx import render
 from gateway.settings import SettingsError, load
 
 
-def main(argument: str) -> int:
-    """Do what `argument` says; gives the exit code."""
+def main(folder: Path) -> int:
+    """Write them; gives the exit code."""
     try:
         settings = load(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"init         | {error}\n")
         return 2
-    if argument == "has-tls":
-        return 0 if settings.has_tls else 1
     for name, text in render(settings, gateways()).items():
-        Path(argument, name).write_text(text, encoding="ascii")
+        (folder / name).write_text(text, encoding="ascii")
     return 0
 
 
-sys.exit(main(sys.argv[1]))
+sys.exit(main(Path(sys.argv[1])))

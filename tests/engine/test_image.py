@@ -11,6 +11,7 @@ import docker
 import pytest
 import requests
 
+from opencode_cloud.spec.container import CAPABILITIES
 from tests.engine.container import Running, running, wait_until
 from tests.engine.deployment import PASSWORD, USER
 
@@ -242,6 +243,22 @@ def test_a_service_that_cannot_start_is_seen_and_does_not_spin(fresh: Running):
     assert "does not listen" in answer.json()["reason"]
 
 
+def test_settings_that_cannot_be_used_stop_the_start_with_the_reason(
+    docker_client: docker.DockerClient, image: str
+):
+    wrong = {"OPENCODE_CLOUD_TLS": "sslip"}
+    container = docker_client.containers.run(
+        image, environment=wrong, detach=True, cap_drop=["ALL"], cap_add=list(CAPABILITIES)
+    )
+    try:
+        assert container.wait(timeout=30)["StatusCode"] == 2
+        said = container.logs().decode()
+        assert "OPENCODE_CLOUD_TLS is sslip, which needs OPENCODE_CLOUD_PUBLIC_ADDRESS" in said
+        assert "Traceback" not in said
+    finally:
+        container.remove(force=True, v=True)
+
+
 def test_stopping_takes_a_moment_and_closes_the_database(
     fresh: Running, docker_client: docker.DockerClient, image: str
 ):
@@ -252,9 +269,8 @@ def test_stopping_takes_a_moment_and_closes_the_database(
     fresh.container.stop(timeout=STOP_SECONDS)
     assert time.monotonic() - began < STOP_SECONDS / 2
     assert fresh.container.attrs["State"]["ExitCode"] == 0
-    assert re.search(
-        r"gateway +\| ended with exit code 0.*opencode +\| ended", fresh.logs(), re.DOTALL
-    )
+    order = r"gateway +\| ended with exit code 0.*opencode +\| ended.*session +\| ended"
+    assert re.search(order, fresh.logs(), re.DOTALL)
     folder, _, file = DATABASE.rpartition("/")
     script = (
         "import os, sqlite3\n"
