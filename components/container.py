@@ -78,6 +78,7 @@ class OpencodeContainer(pulumi.ComponentResource):
                 adds=[f"CAP_{capability}" for capability in spec.capabilities], drops=["ALL"]
             ),
             security_opts=list(spec.security_options),
+            sysctls=spec.sysctls,
             healthcheck=_healthcheck(spec.health),
             restart=spec.restart,
             stop_timeout=spec.stop_seconds,

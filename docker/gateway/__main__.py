@@ -1,4 +1,4 @@
-"""`python3 -m gateway FOLDER` writes nginx's changing parts there, as the environment wants them."""
+"""`python3 -m gateway FOLDER` writes nginx's changing parts there, as the environment has it."""
 
 import os
 import sys

@@ -28,6 +28,7 @@ def compose(spec: ContainerSpec, image: str) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "cap_add": list(spec.capabilities),
         "security_opt": list(spec.security_options),
+        "sysctls": spec.sysctls,
         "healthcheck": {
             "test": ["CMD", *spec.health.command],
             "interval": f"{spec.health.interval}s",

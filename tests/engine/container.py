@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import docker
@@ -20,6 +21,7 @@ from opencode_cloud.spec.container import (
     HTTPS_PORT,
     METRICS_PORT,
     MOUNT_PATHS,
+    SYSCTLS,
 )
 from tests.engine.deployment import PASSWORD, USER, free_port
 
@@ -81,6 +83,7 @@ class Running:
             cap_drop=["ALL"],
             cap_add=list(CAPABILITIES),
             security_opt=["no-new-privileges"],
+            sysctls=SYSCTLS,
             mem_limit="2g",
             pids_limit=1024,
         )
@@ -155,6 +158,10 @@ class Running:
             return requests.get(f"{self.url}/health", timeout=5).status_code == requests.codes.ok
         except requests.ConnectionError:
             return False
+
+    def health(self) -> dict[str, Any]:
+        """What `/health` says."""
+        return requests.get(f"{self.url}/health", timeout=5).json()
 
     def sign_in(self, **fields: str) -> requests.Session:
         """A browser that is signed in."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import docker
 
-from tests.engine.container import PATIENT, Running, running
+from tests.engine.container import PATIENT, Running, running, wait_until
 
 MARK = "X-Stand-In"
 """Header of everything that the stand-in answers."""
@@ -43,11 +43,15 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 4096), Handler).serve_forever()
 
 @contextmanager
 def standing_in(
-    client: docker.DockerClient, image: str, environment: Mapping[str, str] = PATIENT
+    client: docker.DockerClient,
+    image: str,
+    environment: Mapping[str, str] = PATIENT,
+    program: str = PROGRAM,
 ) -> Iterator[Running]:
-    """A container whose opencode is the stand-in."""
+    """A container whose opencode is `program`, which must call itself version 0."""
     with running(client, image, environment) as container:
         container.run("s6-svc", "-wD", "-d", "/run/service/opencode")
-        container.container.exec_run(["python3", "-c", PROGRAM], user="opencode", detach=True)
-        container.wait_healthy()
+        container.container.exec_run(["python3", "-c", program], user="opencode", detach=True)
+        # What /health says may be half a second old, and of the real one.
+        wait_until(lambda: container.health().get("version") == "0", 30, container.logs)
         yield container

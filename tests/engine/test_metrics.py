@@ -190,7 +190,7 @@ def test_people_are_served_without_the_metrics_service_and_it_goes_on_counting(w
 
 def test_a_flood_of_made_up_requests_costs_no_memory(watched: Running):
     def memory() -> int:
-        pid = watched.pids("^python3 -m metrics")[0]
+        pid = watched.pids("^python3 .*-m metrics$")[0]
         return int(watched.run("cat", f"/proc/{pid}/statm").split()[1])
 
     before = memory()
