@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from metrics.exposition import COUNTER, GAUGE, family
+
 from session import audit
 from session.upstream import Health
 
@@ -15,10 +17,10 @@ _RESULTS = {
 def exposition(sessions: int, counts: Mapping[tuple[str, str | None], int], health: Health) -> str:
     """All of it; `counts` are of the audit's events, by event and method."""
     families = [
-        _family("sessions", "gauge", "Sessions that have not ended.", {"": sessions}),
-        _family(
+        family("sessions", GAUGE, "Sessions that have not ended.", {"": sessions}),
+        family(
             "sign_ins_total",
-            "counter",
+            COUNTER,
             "Attempts to sign in.",
             {
                 f'{{method="{method}",result="{result}"}}': counts.get((event, method), 0)
@@ -26,21 +28,21 @@ def exposition(sessions: int, counts: Mapping[tuple[str, str | None], int], heal
                 for result, event in _RESULTS.items()
             },
         ),
-        _family(
+        family(
             "revocations_total",
-            "counter",
+            COUNTER,
             "Sign-ins made void: a session revoked, everything signed out, or the account changed.",
             {"": _revocations(counts)},
         ),
-        _family(
+        family(
             "opencode_healthy",
-            "gauge",
+            GAUGE,
             "Whether opencode itself says that it is healthy.",
             {"": int(health.healthy)},
         ),
-        _family(
+        family(
             "opencode_info",
-            "gauge",
+            GAUGE,
             "The opencode that answers.",
             {f'{{version="{_escape(health.version)}"}}': 1} if health.version else {},
         ),
@@ -51,13 +53,6 @@ def exposition(sessions: int, counts: Mapping[tuple[str, str | None], int], heal
 def _revocations(counts: Mapping[tuple[str, str | None], int]) -> int:
     events = (audit.REVOKED, audit.EVERYWHERE, audit.CHANGED)
     return sum(count for (event, _), count in counts.items() if event in events)
-
-
-def _family(name: str, kind: str, text: str, samples: Mapping[str, int]) -> str:
-    name = f"opencode_cloud_{name}"
-    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-    lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _escape(value: str) -> str:

@@ -1,21 +1,17 @@
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from session import verifier
 from session.upstream import Health
 
 from tests.unit.session_parts import (
     CLIENT,
-    HASH,
     PASSWORD,
     Page,
     Service,
     as_nginx,
     sign_in,
-    write_etc,
 )
 
 BROWSER = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": "text/html"}
@@ -27,22 +23,6 @@ def basic(password: str = PASSWORD) -> dict[str, str]:
 
 def token(password: str = PASSWORD) -> str:
     return base64.b64encode(f"ada:{password}".encode()).decode()
-
-
-@pytest.fixture
-def etc(tmp_path: Path) -> Path:
-    return write_etc(tmp_path / "etc", ada=HASH)
-
-
-@pytest.fixture
-def service(etc: Path) -> Service:
-    return Service(etc, attempts=5)
-
-
-@pytest.fixture
-async def client(service: Service) -> AsyncIterator[TestClient]:
-    async with TestClient(TestServer(service.application())) as client:
-        yield client
 
 
 async def test_a_browser_without_a_session_is_sent_to_sign_in_and_back(client: TestClient):

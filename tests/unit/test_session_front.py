@@ -1,12 +1,11 @@
 import base64
 import re
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.test_utils import TestClient, make_mocked_request
 from hypothesis import example, given
 from hypothesis import strategies as st
 from session import cookies, front, verifier
@@ -16,7 +15,6 @@ from session.store import Session
 from tests.unit.session_parts import (
     CLIENT,
     ELSEWHERE,
-    HASH,
     LOGIN,
     PASSWORD,
     Page,
@@ -30,22 +28,6 @@ ACCOUNT = "/_gateway/account"
 LANDING = "/L3dvcmtzcGFjZQ/session"
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"ada:{PASSWORD}".encode()).decode()}
 FIREFOX = {"User-Agent": CLIENT.agent}
-
-
-@pytest.fixture
-def etc(tmp_path: Path) -> Path:
-    return write_etc(tmp_path / "etc", ada=HASH)
-
-
-@pytest.fixture
-def service(etc: Path) -> Service:
-    return Service(etc, attempts=5)
-
-
-@pytest.fixture
-async def client(service: Service) -> AsyncIterator[TestClient]:
-    async with TestClient(TestServer(service.application())) as client:
-        yield client
 
 
 async def open_login(client: TestClient, query: str = "") -> Page:
