@@ -82,10 +82,14 @@ def _pem_file(value: str) -> str:
     path = Path(value)
     if not path.is_absolute():
         raise _wrong("is not an absolute path", "write the whole path, from /")
-    if not path.is_file():
-        raise _wrong("does not exist or is not a file", "name a file of PEM certificates")
-    if "-----BEGIN CERTIFICATE-----" not in path.read_text(errors="replace"):
-        raise _wrong("holds no PEM certificate", "name a file of PEM certificates")
+    fix = "name a file of PEM certificates"
+    try:
+        if not path.is_file():
+            raise _wrong("does not exist or is not a file", fix)
+        if "-----BEGIN CERTIFICATE-----" not in path.read_text(errors="replace"):
+            raise _wrong("holds no PEM certificate", fix)
+    except OSError as error:
+        raise _wrong(f"cannot be read: {error.strerror}", fix) from None
     return value
 
 

@@ -81,6 +81,7 @@ def test_the_url_is_one_that_answers_on_the_host(address: str, url: str):
         ("extra_ca_file", "ca.pem", "is not an absolute path"),
         ("extra_ca_file", "/nowhere/ca.pem", "does not exist"),
         ("extra_ca_file", "/etc/hostname", "holds no PEM certificate"),
+        ("extra_ca_file", "/" + "a" * 5000, "cannot be read: File name too long"),
         ("delete_data_on_destroy", "yes", "is not the name of this stack, which is local"),
         ("target", "moon", "should be"),
         ("cpus", "-1", "greater than or equal to 0"),
