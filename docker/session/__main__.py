@@ -1,9 +1,12 @@
 """Runs the session service on its Unix socket, as services/session/run tells it to."""
 
+import asyncio
 import logging
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from accounts.directory import Directory
@@ -14,6 +17,7 @@ from gateway import settings
 from session.app import Gateway
 from session.audit import Audit
 from session.auth import Authenticator
+from session.check import Check, Connection
 from session.cookies import Cookies
 from session.front import LARGEST_FORM, Front
 from session.limits import Limits
@@ -69,13 +73,24 @@ def _application(store: Store) -> web.Application:
     visitors = Visitors(authenticator, cookies)
     pages = Pages(os.environ["OPENCODE_CLOUD_DEPLOYMENT"], container=socket.gethostname())
     front = Front(authenticator, visitors, cookies, pages, WORKSPACE)
-    gateway = Gateway(authenticator, visitors, upstream, store, audit)
+    gateway = Gateway(authenticator, upstream, store, audit)
     application = web.Application(
         client_max_size=LARGEST_FORM,
         handler_args={"max_field_size": LONGEST_HEADER, "max_line_size": LONGEST_HEADER},
     )
     application.add_routes([*gateway.routes(), *front.routes()])
+    application.cleanup_ctx.append(partial(_checking, Check(visitors, upstream)))
     return application
+
+
+async def _checking(check: Check, _: web.Application) -> AsyncIterator[None]:
+    """Answer nginx's question about each request, beside the rest."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(
+        lambda: Connection(check), sock=_listen(RUN / "session/check")
+    )
+    yield
+    server.close()
 
 
 def _listen(path: Path) -> socket.socket:

@@ -10,26 +10,22 @@ from session.audit import Audit
 from session.auth import Authenticator
 from session.store import Store
 from session.upstream import Upstream
-from session.verifier import Later
-from session.visitors import Visitors
 
 LARGEST_GRANTS = 1024 * 1024
 """Bytes of all grants that are asked about at once."""
 
 
 class Gateway:
-    """The handlers, one for each question."""
+    """The handlers, one for each question but the one in session.check."""
 
     def __init__(
         self,
         authenticator: Authenticator,
-        visitors: Visitors,
         upstream: Upstream,
         store: Store,
         audit: Audit,
     ) -> None:
         self._authenticator = authenticator
-        self._visitors = visitors
         self._upstream = upstream
         self._store = store
         self._audit = audit
@@ -37,35 +33,11 @@ class Gateway:
     def routes(self) -> list[web.RouteDef]:
         """Where they are."""
         return [
-            web.get("/_gateway/check", self.check),
             web.get("/refused", self.refused),
             web.get("/health", self.health),
             web.post("/grants", self.grants),
             web.get("/metrics", self.metrics),
         ]
-
-    async def check(self, request: web.Request) -> web.Response:
-        """nginx's question about each request: 200 lets it through, the rest carries why not."""
-        headers = request.headers
-        app = incoming.app_origin(headers)
-        is_app = app is not None and incoming.credentials(headers) is not None
-        if not is_app and incoming.is_foreign(
-            headers["X-Gateway-Method"], headers.get("X-Gateway-Upgrade", ""), headers
-        ):
-            return _refusal(403, "foreign")
-        visitor = await self._visitors.of(request)
-        if visitor is None:
-            return _refusal(401, "unauthenticated")
-        if isinstance(visitor, Later):
-            return _refusal(403, f"limited:{visitor.seconds}")
-        if not await self._upstream.is_ready():
-            return _refusal(403, "starting")
-        response = web.Response()
-        response.headers["X-Gateway-Account"] = visitor.user
-        response.headers["X-Gateway-Grant"] = visitor.grant
-        if app:
-            response.headers["X-Gateway-Origin"] = app
-        return response
 
     async def refused(self, request: web.Request) -> web.Response:
         """What the sender of a refused request gets; nginx makes its waiting page of a 503."""
@@ -98,10 +70,6 @@ class Gateway:
         sessions = self._store.count(time.time())
         text = metrics.exposition(sessions, self._audit.counts, await self._upstream.health())
         return web.Response(text=text, content_type="text/plain")
-
-
-def _refusal(status: int, reason: str) -> web.Response:
-    return web.Response(status=status, headers={"X-Gateway-Refusal": reason})
 
 
 def _explanation(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ import secrets
 
 from aiohttp import web
 
+from session.request import Message
 from session.store import ABSOLUTE_SECONDS
 
 
@@ -33,7 +34,7 @@ class Cookies:
         self._id = deployment_id
         self._form_key = form_key
 
-    def session(self, request: web.Request) -> str | None:
+    def session(self, request: Message) -> str | None:
         """The token of the session that the request carries."""
         return self._get("session", request)
 
@@ -45,7 +46,7 @@ class Cookies:
         """Have the browser forget the session's token."""
         self._set("session", request, response, "", max_age=0)
 
-    def form(self, request: web.Request) -> str:
+    def form(self, request: Message) -> str:
         """The value that this browser's forms are tied to, new when it has none yet."""
         return self._get("form", request) or secrets.token_urlsafe(16)
 
@@ -57,12 +58,12 @@ class Cookies:
         """What a form that is tied to `form` must send back."""
         return hmac.new(self._form_key, form.encode(), hashlib.sha256).hexdigest()
 
-    def is_own_form(self, request: web.Request, csrf: str) -> bool:
+    def is_own_form(self, request: Message, csrf: str) -> bool:
         """Whether `csrf` was sent by a form that this browser got from us."""
         form = self._get("form", request)
         return form is not None and secrets.compare_digest(self.csrf(form).encode(), csrf.encode())
 
-    def _get(self, kind: str, request: web.Request) -> str | None:
+    def _get(self, kind: str, request: Message) -> str | None:
         value = parse(request.headers.get("Cookie", "")).get(self._name(kind, request))
         # Ours are ASCII; anything else cannot even be hashed.
         return value if value and value.isascii() else None
@@ -85,9 +86,9 @@ class Cookies:
             secure=_is_secure(request),
         )
 
-    def _name(self, kind: str, request: web.Request) -> str:
+    def _name(self, kind: str, request: Message) -> str:
         return f"{'__Host-' if _is_secure(request) else ''}opencode-{kind}-{self._id}"
 
 
-def _is_secure(request: web.Request) -> bool:
+def _is_secure(request: Message) -> bool:
     return request.headers.get("X-Gateway-Scheme") == "https"

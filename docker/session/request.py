@@ -3,7 +3,10 @@
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
+
+from aiohttp import web
 
 ACCOUNT = "/_gateway/account"
 """The one page of our own that signing in may lead to."""
@@ -14,6 +17,17 @@ LONGEST_NEXT = 2048
 """Characters."""
 _PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 """One slash, then visible ASCII without a backslash, which browsers read as a slash."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request as nginx tells of it: headers alone, with names as session.conf spells them."""
+
+    headers: Mapping[str, str]
+
+
+Message = Question | web.Request
+"""A request, as far as its headers go."""
 
 
 def local_path(value: str) -> str | None:

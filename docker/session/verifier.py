@@ -65,10 +65,10 @@ class Verifier:
         began = time.monotonic()
         wait = self._limits.begin(buckets, began)
         if wait:
-            return self._later(Later(wait), user, client, method)
+            return await self._later(Later(wait), user, client, method)
         if self._queued >= AT_ONCE + LONGEST_QUEUE:
             self._limits.give_back(buckets, began)
-            return self._later(Later(1, is_crowded=True), user, client, method)
+            return await self._later(Later(1, is_crowded=True), user, client, method)
         account = await self._ask(user, password)
         if account:
             self._limits.give_back(buckets, began)
@@ -108,9 +108,11 @@ class Verifier:
         await asyncio.sleep(began + REFUSAL_SECONDS - time.monotonic())
         return None
 
-    def _later(self, later: Later, user: str, client: Client, method: str) -> Later:
+    async def _later(self, later: Later, user: str, client: Client, method: str) -> Later:
         known = self._known(user)
         self._audit.note_limited(client, time.time(), user=known, method=method)
+        # No faster than a refusal, or a flood would be answered as fast as it can ask.
+        await asyncio.sleep(REFUSAL_SECONDS)
         return later
 
     def _known(self, user: str) -> str | None:

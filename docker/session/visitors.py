@@ -1,11 +1,10 @@
 """Who sends a request: from its cookie and its credentials to a visitor."""
 
-from aiohttp import web
-
 from session import request as incoming
 from session.audit import LONGEST_AGENT, Client
 from session.auth import Authenticator, Visitor
 from session.cookies import Cookies
+from session.request import Message
 from session.verifier import Later
 
 
@@ -16,14 +15,14 @@ class Visitors:
         self._authenticator = authenticator
         self._cookies = cookies
 
-    async def of(self, request: web.Request) -> Visitor | Later | None:
+    async def of(self, request: Message) -> Visitor | Later | None:
         """Who sends the request. Credentials come before a cookie, even if they are wrong."""
         credentials = incoming.credentials(request.headers)
         if credentials:
             return await self._authenticator.by_password(*credentials, client_of(request))
         return self.of_session(request)
 
-    def of_session(self, request: web.Request) -> Visitor | None:
+    def of_session(self, request: Message) -> Visitor | None:
         """Whose session the request carries."""
         token = self._cookies.session(request)
         if not token or incoming.app_origin(request.headers):
@@ -31,7 +30,7 @@ class Visitors:
         return self._authenticator.by_session(token, client_of(request).address)
 
 
-def client_of(request: web.Request) -> Client:
+def client_of(request: Message) -> Client:
     """Where the request comes from."""
     agent = request.headers.get("User-Agent", "")[:LONGEST_AGENT]
     # What is no UTF-8 can be neither stored nor shown.

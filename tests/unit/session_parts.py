@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient
 from session.app import Gateway
 from session.audit import Audit, Client
 from session.auth import Authenticator
+from session.check import Check
 from session.cookies import Cookies
 from session.front import LARGEST_FORM, Front
 from session.limits import Limits
@@ -99,9 +100,16 @@ class Service:
         visitors = Visitors(self.authenticator, cookies)
         pages = Pages("<b>team</b> & friends", container="opencode-local")
         front = Front(self.authenticator, visitors, cookies, pages, "/workspace")
-        gateway = Gateway(self.authenticator, visitors, self.upstream, self.store, self.audit)
+        gateway = Gateway(self.authenticator, self.upstream, self.store, self.audit)
+        check = Check(visitors, self.upstream)
+
+        async def checked(request: web.Request) -> web.Response:
+            answer = await check.answer(request)
+            return web.Response(status=answer.status, headers=answer.headers)
+
         application = web.Application(client_max_size=LARGEST_FORM)
-        application.add_routes([*gateway.routes(), *front.routes()])
+        asked = web.get("/_gateway/check", checked)
+        application.add_routes([*gateway.routes(), *front.routes(), asked])
         return application
 
 
