@@ -1,7 +1,7 @@
-"""Write what is derived from the settings model: ``python -m opencode_cloud.derive``.
+"""Write what is derived from the code: ``python -m opencode_cloud.derive``.
 
-Three committed texts say again what ``settings.py`` says. They are made here, and
-a test makes them again.
+Committed texts that say again what ``settings.py`` and the commands of ``occ`` say are
+made here, and a test makes them again.
 """
 
 import json
@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from opencode_cloud.cli.docs import reference
+from opencode_cloud.ops.status_schema import as_text
 from opencode_cloud.settings import NAMESPACE, Settings, as_config
 
 PULUMI_TYPES = {"integer": "integer", "boolean": "boolean", "string": "string"}
@@ -122,10 +124,20 @@ def _stack_schema_file(_: str) -> str:
     return json.dumps(stack_schema(), indent=2) + "\n"
 
 
+def _commands_page(_: str) -> str:
+    return reference()
+
+
+def _status_schema_file(_: str) -> str:
+    return as_text()
+
+
 DERIVED: dict[str, Callable[[str], str]] = {
     "Pulumi.yaml": _pulumi_yaml,
+    "docs/cli.md": _commands_page,
     "docs/settings.md": _settings_page,
     "schemas/stack.schema.json": _stack_schema_file,
+    "schemas/status.schema.json": _status_schema_file,
 }
 """Each derived file, and how its text is made from the text it has."""
 

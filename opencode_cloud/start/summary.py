@@ -29,7 +29,9 @@ def show(context: Context, screen: Screen, seconds: float) -> None:
         for change in context.changes:
             screen.say(f"  - {change}")
     screen.say()
-    _row(screen, "Stop", f"docker stop {context.container}   (./start starts it again)")
+    option = "" if stack == "local" else f" --host {stack}"
+    _row(screen, "Look", f"./occ{option} status   (--help shows what else it does)")
+    _row(screen, "Stop", f"./occ{option} stop   (./start starts it again)")
     _row(screen, "Pulumi", f'eval "$(./start --print-env)"; pulumi preview -s {stack}')
     _row(screen, "Remove", f"the same, and pulumi destroy -s {stack}   (keeps users and sessions,")
     _row(screen, "", f"in the volumes {context.container}-*)")

@@ -1,0 +1,1 @@
+"""`occ`, the operator's command line: one file a noun, thin over ``opencode_cloud.ops``."""

@@ -1,0 +1,308 @@
+"""`occ config`: the settings of a stack, in the file where Pulumi has them too."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from opencode_cloud.cli.commands import Command, Group, examples
+from opencode_cloud.cli.main import complain
+from opencode_cloud.cli.options import Options, options_of
+from opencode_cloud.ops.deployment import checkout
+from opencode_cloud.ops.errors import OperationError
+
+if TYPE_CHECKING:
+    from opencode_cloud.ops.stack_config import Change, Overview, StackFile
+    from opencode_cloud.ops.stack_document import Document
+    from opencode_cloud.settings import Problem
+
+# What knows the settings takes 0.1 s to import, and is so only where it is used.
+
+app = typer.Typer(
+    name="config",
+    cls=Group,
+    help="The settings of a stack: what its deployment is to be.",
+    no_args_is_help=True,
+    epilog=examples("occ config show", "occ config set port 8080", "occ config edit"),
+)
+
+
+def _complete(incomplete: str) -> list[str]:
+    from opencode_cloud.settings import Settings
+
+    return [name for name in Settings.model_fields if name.startswith(incomplete)]
+
+
+Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="A setting, as `occ config show` lists it.",
+        autocompletion=_complete,
+        show_default=False,
+    ),
+]
+Value = Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.", show_default=False)]
+
+
+@app.command(cls=Command, epilog=examples("occ config show", "occ config show --json"))
+def show(context: typer.Context) -> None:
+    """Show every setting: its value, where that comes from, and what it means."""
+    from opencode_cloud.ops import stack_config
+
+    options = options_of(context)
+    file = _file(options)
+    found = stack_config.overview(file.read(), file.stack)
+    if options.json:
+        _print_json(found)
+    else:
+        _print_settings(found, options)
+    if found.problems:
+        _refuse(found.problems, file.stack)
+
+
+@app.command(cls=Command, epilog=examples("occ config get port"))
+def get(context: typer.Context, key: Key) -> None:
+    """Print the value of one setting, and nothing else."""
+    from opencode_cloud.ops import stack_config
+    from opencode_cloud.settings import as_config
+
+    options = options_of(context)
+    file = _file(options)
+    row = stack_config.row(file.read(), stack_config.setting_name(key))
+    if options.json:
+        _print_json(row)
+    elif row.value is None:
+        raise OperationError(
+            f"{row.key} is encrypted. To see it: pulumi config get {row.key} -s {file.stack}"
+        )
+    else:
+        print(as_config(row.value))
+
+
+@app.command(
+    "set",
+    cls=Command,
+    epilog=examples("occ config set port 8080", "occ config set rate-limit-attempts 10 --yes"),
+)
+def set_(context: typer.Context, key: Key, value: Value) -> None:
+    """Give a setting a value, after saying what that means for the deployment."""
+    from opencode_cloud.ops import stack_config
+
+    options = options_of(context)
+    file = _file(options)
+    name = stack_config.setting_name(key)
+    change = stack_config.set_value(file.read(), file.stack, name, value)
+    _apply(options, file, change, options.occ("config", "set", name, shlex.quote(value), "--yes"))
+
+
+@app.command(cls=Command, epilog=examples("occ config unset port"))
+def unset(context: typer.Context, key: Key) -> None:
+    """Let a setting have its default again, after saying what that means."""
+    from opencode_cloud.ops import stack_config
+
+    options = options_of(context)
+    file = _file(options)
+    change = stack_config.unset(file.read(), file.stack, key)
+    _apply(options, file, change, options.occ("config", "unset", shlex.quote(key), "--yes"))
+
+
+@app.command(cls=Command, epilog=examples("occ config edit", "EDITOR=nano occ config edit"))
+def edit(context: typer.Context) -> None:
+    """Open the settings in $VISUAL or $EDITOR; they are checked before they take effect."""
+    options = options_of(context)
+    file = _file(options)
+    change = _edit(options, file, file.read())
+    _apply(options, file, change, options.occ("config", "edit", "--yes"))
+
+
+@app.command(cls=Command, epilog=examples("occ config schema > stack.schema.json"))
+def schema() -> None:
+    """Print the JSON schema of a stack's file, for editors and other programs."""
+    from opencode_cloud.derive import stack_schema
+
+    print(json.dumps(stack_schema(), indent=2))
+
+
+def _file(options: Options) -> "StackFile":
+    from opencode_cloud.ops.stack_config import StackFile
+
+    root = checkout()
+    if not root:
+        raise OperationError(
+            "Settings are kept in a checkout of opencode-cloud, and this program is not in one. "
+            "Run the occ of a checkout: there ./start installs it as .venv/bin/occ."
+        )
+    return StackFile(root, options.host)
+
+
+def _refuse(problems: "list[Problem]", stack: str) -> None:
+    from opencode_cloud.settings import SettingsError
+
+    raise SettingsError(stack, problems)
+
+
+def _apply(options: Options, file: "StackFile", change: "Change", yes: str) -> None:
+    """Say what a change means, ask, make it, and say what comes next.
+
+    Args:
+        yes: the command that does the same without asking.
+    """
+    from opencode_cloud.ops.stack_config import Written
+
+    command = f"pulumi up -s {file.stack}" if change.can_be_applied else None
+    if change.is_none:
+        _tell(options, f"{file.name} says so already. Nothing was changed.")
+    else:
+        _explain(options, file, change)
+        _ask(options, change, yes)
+        file.write(change)
+        apply = f" To apply it: {_ready()}{command}" if command else ""
+        _tell(options, f"Written to {file.name}.{apply}")
+    if options.json:
+        _print_json(Written(file.stack, file.name, change.differences, change.impact, command))
+    for problem in change.problems:
+        print(f"Still in the way: {problem}", file=sys.stderr)
+
+
+def _explain(options: Options, file: "StackFile", change: "Change") -> None:
+    from opencode_cloud.ops.stack_config import default
+
+    for difference in change.differences:
+        old, new = (
+            f"{default(difference.key)!r} (default)" if value is None else repr(value)
+            for value in (difference.old, difference.new)
+        )
+        _tell(options, f"{difference.key}: {old} -> {new}")
+    up = f"pulumi up -s {file.stack}"
+    if change.impact:
+        _tell(options, "\n  ".join((f"At the next `{up}`:", *change.impact.meaning)))
+    elif not change.problems:
+        _tell(options, "What this needs cannot be told here: `pulumi preview` shows it.")
+
+
+def _ask(options: Options, change: "Change", command: str) -> None:
+    from opencode_cloud.ops.stack_config import Need
+
+    if options.yes or change.need not in (Need.REPLACE, Need.DATA):
+        return
+    if options.can_ask:
+        if not _agrees("Write it? [y/N]", default=False):
+            raise OperationError("Nothing was changed.")
+    # A file that is written asks again, by `pulumi up`; what endangers data is asked twice.
+    elif change.need is Need.DATA:
+        meaning = " ".join(change.impact.meaning) if change.impact else ""
+        raise OperationError(
+            f"{meaning}\nThere is nobody to ask whether that is meant. Say so: {command}"
+        )
+
+
+def _agrees(question: str, *, default: bool) -> bool:
+    print(question, end=" ", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer.strip():
+        return default and bool(answer)
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _ready() -> str:
+    """Give what a shell needs before plain ``pulumi`` works on our stacks."""
+    return "" if "PULUMI_BACKEND_URL" in os.environ else 'eval "$(./start --print-env)"; '
+
+
+def _edit(options: Options, file: "StackFile", before: "Document") -> "Change":
+    import tempfile
+
+    from opencode_cloud.ops import stack_config
+    from opencode_cloud.ops.stack_document import StackConfigError
+    from opencode_cloud.settings import SettingsError
+
+    editor = _editor(options)
+    with tempfile.TemporaryDirectory(prefix="occ-") as folder:
+        # Of the same name, by which editors know what is in it.
+        draft = Path(folder) / file.path.name
+        draft.write_bytes(before.text.encode())
+        while True:
+            _run(editor, draft)
+            try:
+                return stack_config.edited(before, _text(draft), file.stack)
+            except (SettingsError, StackConfigError) as error:
+                if options.yes or not options.can_ask:
+                    raise
+                complain(str(error))
+            if not _agrees("Edit again? [Y/n]", default=True):
+                raise OperationError("Nothing was changed.")
+
+
+def _editor(options: Options) -> list[str]:
+    named = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if named:
+        return shlex.split(named)
+    found = next(filter(shutil.which, ("editor", "nano", "vi")), None)
+    if found and options.can_ask:
+        return [found]
+    raise OperationError(
+        "There is no editor to open: say which, or set one setting at a time.\n"
+        f"  EDITOR=nano {options.occ('config', 'edit')}\n  {options.occ('config', 'set KEY VALUE')}"
+    )
+
+
+def _run(editor: list[str], draft: Path) -> None:
+    try:
+        code = subprocess.run([*editor, str(draft)], check=False).returncode
+    except OSError as error:
+        raise OperationError(
+            f"The editor {editor[0]!r} cannot be run: {error.strerror}. "
+            "$VISUAL or $EDITOR names the one to use."
+        ) from None
+    if code:
+        raise OperationError(f"The editor {editor[0]!r} failed ({code}): nothing was changed.")
+
+
+def _text(draft: Path) -> str:
+    try:
+        return draft.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperationError(f"What was edited cannot be read: {error}") from None
+
+
+def _tell(options: Options, text: str) -> None:
+    """Print what is good to know, beside the JSON that programs read."""
+    if not options.quiet:
+        print(text, file=sys.stderr if options.json else sys.stdout)
+
+
+def _print_json(found: Any) -> None:
+    from pydantic import TypeAdapter
+
+    print(TypeAdapter(type(found)).dump_json(found, indent=2).decode())
+
+
+def _print_settings(found: "Overview", options: Options) -> None:
+    import textwrap
+
+    from opencode_cloud.ops.stack_config import default
+    from opencode_cloud.ops.stack_document import ENCRYPTED
+    from opencode_cloud.settings import as_config
+
+    bold, plain = ("\x1b[1m", "\x1b[0m") if options.color and sys.stdout.isatty() else ("", "")
+    width = min(shutil.get_terminal_size().columns, 100)
+    for row in found.settings:
+        value = ENCRYPTED if row.value is None else as_config(row.value)
+        source = "default"
+        if row.source == "stack":
+            source = f"from {found.file}; default: {default(row.key) or 'empty'}"
+        print(f"{bold}{row.key}{plain} = {value or '(empty)'}  ({source})")
+        meaning = row.description.replace("`", "")
+        print(textwrap.fill(meaning, width, initial_indent="    ", subsequent_indent="    "))
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app)

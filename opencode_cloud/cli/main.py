@@ -1,0 +1,68 @@
+"""Where `occ` begins and ends: every error is words for a person, never a traceback."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from opencode_cloud import __version__
+from opencode_cloud.errors import OpencodeCloudError
+
+NAMES = ("occ", "opencode-cloud")
+DONE, FAILED, INTERRUPTED, PIPE_CLOSED = 0, 1, 130, 141
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; gives its exit code."""
+    if list(arguments) == ["--version"]:
+        # Asked by scripts, often: all else would be loaded for nothing.
+        print(f"opencode-cloud {__version__}")
+        return DONE
+    from opencode_cloud.cli import app
+
+    try:
+        code = app.call(arguments, _name())
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python shall not complain at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:
+        expected = isinstance(error, (OpencodeCloudError, OSError))
+        if not expected and "--verbose" in arguments:
+            raise
+        complain(_words(error))
+        return FAILED
+    return code
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OpencodeCloudError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'this machine'}: {error.strerror or error}"
+    return (
+        f"this is a mistake of occ's own ({type(error).__name__}: {error}). The same command "
+        "with --verbose shows where; please report that."
+    )
+
+
+def complain(text: str) -> None:
+    """Print an error, with `occ:` before it to tell whose it is."""
+    colored = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    head = "\x1b[1;31mocc:\x1b[0m" if colored else "occ:"
+    print(f"{head} {text[:1].upper()}{text[1:]}", file=sys.stderr)
+
+
+def _name() -> str:
+    """Give the name that we were called by: completions belong to it."""
+    called = Path(sys.argv[0]).name
+    return called if called in NAMES else NAMES[0]

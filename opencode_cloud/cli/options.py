@@ -1,0 +1,76 @@
+"""The options that every command knows."""
+
+import os
+import sys
+from dataclasses import dataclass
+
+import typer
+
+from opencode_cloud.ops.deployment import (
+    DEFAULT_STACK,
+    Deployment,
+    checkout,
+    engine_of,
+    find,
+    occ,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was said before, or between, the words of the command."""
+
+    host: str = DEFAULT_STACK
+    """The stack: each is one deployment on one host."""
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+    yes: bool = False
+    verbose: bool = False
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody to ask."""
+        return not self.quiet and sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def color(self) -> bool:
+        """Whether colours are wanted, where there is a terminal."""
+        return not self.no_color and not os.environ.get("NO_COLOR")
+
+    def say(self, text: str) -> None:
+        """Print what is good to know, and is no result."""
+        if not self.quiet:
+            print(text)
+
+    def trace(self, line: str) -> None:
+        """Print what is done beneath, when that is asked for."""
+        if self.verbose:
+            print(line, file=sys.stderr)
+
+    def deployment(self) -> Deployment:
+        """Find the deployment that is meant.
+
+        Raises:
+            OperationError: there is none, or Docker cannot be asked.
+        """
+        return find(self.host, engine_of(self.host, checkout(), self.trace))
+
+    def occ(self, *words: str) -> str:
+        """Write a command as it is typed for this deployment."""
+        return occ(self.host, *words)
+
+
+def options_of(context: typer.Context) -> Options:
+    """Give what the command was called with."""
+    return context.find_object(Options) or Options()
+
+
+def refuse_json(options: Options, command: str) -> None:
+    """Say that a command has no JSON to give.
+
+    Raises:
+        typer.BadParameter: it was asked for.
+    """
+    if options.json:
+        raise typer.BadParameter(f"{command} has no JSON output.")

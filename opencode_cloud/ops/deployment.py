@@ -1,0 +1,178 @@
+"""A deployment as the Docker engine knows it."""
+
+import difflib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from opencode_cloud.ops.docker_engine import Engine, Trace
+from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
+from opencode_cloud.start import stack_file
+
+DEFAULT_STACK = "local"
+DEFAULT_SOCKET = "/var/run/docker.sock"
+LABEL = "org.opencode-cloud.stack"
+"""As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
+
+_STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_HTTP, _HTTPS = "8080/tcp", "8443/tcp"
+_HTTPS_PORT = "443"
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One container of opencode, and what the engine said of it."""
+
+    stack: str
+    engine: Engine
+    facts: dict[str, Any]
+    """As `docker inspect` shows them."""
+
+    @property
+    def container(self) -> str:
+        """The container's id."""
+        return self.facts["Id"]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its processes run, and are not paused."""
+        state = self.facts["State"]
+        return state["Running"] and not state["Paused"] and not state["Restarting"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the container was told; nothing secret."""
+        pairs = (entry.partition("=") for entry in self.facts["Config"]["Env"] or [])
+        return {name: value for name, _, value in pairs}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The container's labels, the image's among them."""
+        return self.facts["Config"]["Labels"] or {}
+
+    @property
+    def tls(self) -> str:
+        """As the setting: off, internal, sslip or a domain."""
+        return self.environment.get("OPENCODE_CLOUD_TLS") or "off"
+
+    @property
+    def published(self) -> tuple[str, str]:
+        """Address and port of the host at which it answers; empty when it is published nowhere."""
+        bindings = self.facts["HostConfig"]["PortBindings"] or {}
+        for binding in bindings.get(_HTTP if self.tls == "off" else _HTTPS) or []:
+            return binding["HostIp"], binding["HostPort"]
+        return "", ""
+
+    @property
+    def url(self) -> str:
+        """Where it answers: by its public name, or else seen from its own host; else empty."""
+        address, port = self.published
+        if not port:
+            return ""
+        if name := self._public_name():
+            return f"https://{name}" + ("" if port == _HTTPS_PORT else f":{port}")
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
+        host = f"[{host}]" if ":" in host else host
+        return f"{'http' if self.tls == 'off' else 'https'}://{host}:{port}"
+
+    def _public_name(self) -> str:
+        if self.tls in ("off", "internal"):
+            return ""
+        if self.tls != "sslip":
+            return self.tls
+        address = self.environment.get("OPENCODE_CLOUD_PUBLIC_ADDRESS", "")
+        return re.sub(r"[.:]", "-", address) + ".sslip.io"
+
+    def again(self) -> "Deployment":
+        """Look at the container anew."""
+        return replace(self, facts=self.engine.get(f"/containers/{self.container}/json"))
+
+    def require_running(self) -> None:
+        """Refuse what needs the container's processes.
+
+        Raises:
+            OperationError: they do not run.
+        """
+        if not self.is_running:
+            raise OperationError(
+                f"The deployment {self.stack!r} does not run (it is "
+                f"{self.facts['State']['Status']}). Start it: {occ(self.stack, 'start')}"
+            )
+
+
+def occ(stack: str, *words: str) -> str:
+    """Write a command of ours, as it is typed for this stack."""
+    host = () if stack == DEFAULT_STACK else ("--host", stack)
+    return " ".join(("occ", *host, *words))
+
+
+def checkout() -> Path | None:
+    """Give the checkout that this package lies in, if it does."""
+    root = Path(__file__).parents[2]
+    return root if (root / "Pulumi.yaml").is_file() else None
+
+
+def engine_of(stack: str, root: Path | None, trace: Trace | None = None) -> Engine:
+    """Give the Docker engine that the stack's settings name.
+
+    Raises:
+        OperationError: the name cannot be a stack's, or the engine cannot be reached from here.
+    """
+    if not _STACK.fullmatch(stack):
+        raise OperationError(
+            f"{stack!r} cannot be a stack's name: --host (or OPENCODE_STACK) takes up to 40 of "
+            "a-z, 0-9, _ and -."
+        )
+    settings = stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml") if root else {}
+    host = settings.get("docker_host") or f"unix://{DEFAULT_SOCKET}"
+    if not host.startswith("unix://"):
+        raise OperationError(
+            f"opencode:docker_host of stack {stack!r} is {host}, which is no Unix socket: from "
+            "here, occ reaches Docker through unix:///path/to/docker.sock alone."
+        )
+    path = host.removeprefix("unix://")
+    return Engine(path, trace) if trace else Engine(path)
+
+
+def find(stack: str, engine: Engine) -> Deployment:
+    """Find the container of `stack`.
+
+    Raises:
+        NoDeploymentError: there is none.
+        EngineError: the engine cannot be asked.
+    """
+    name = f"opencode-{stack}"
+    try:
+        facts = engine.get(f"/containers/{name}/json")
+    except EngineError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        raise _missing(stack, engine) from None
+    if (facts["Config"]["Labels"] or {}).get(LABEL) != stack:
+        raise NoDeploymentError(
+            f"The container {name} is not a deployment of ours: it has no label {LABEL}={stack}. "
+            f"Rename it (docker rename {name} OTHER), then: {_make(stack)}"
+        )
+    return Deployment(stack, engine, facts)
+
+
+def stacks(engine: Engine) -> list[str]:
+    """Give the names of all deployments on an engine, stopped ones too."""
+    found = engine.get("/containers/json", all=1, filters=f'{{"label":["{LABEL}"]}}')
+    return sorted({container["Labels"][LABEL] for container in found})
+
+
+def _missing(stack: str, engine: Engine) -> NoDeploymentError:
+    known = stacks(engine)
+    text = f"There is no deployment {stack!r} on this Docker host."
+    if close := difflib.get_close_matches(stack, known, n=1):
+        text += f" Did you mean --host {close[0]}?"
+    elif known:
+        text += f" There is {', '.join(known)}: choose by --host NAME."
+    return NoDeploymentError(f"{text} To make it: {_make(stack)}")
+
+
+def _make(stack: str) -> str:
+    return "./start" if stack == DEFAULT_STACK else f"./start --stack {stack}"

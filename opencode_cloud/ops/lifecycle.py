@@ -1,0 +1,138 @@
+"""Starting and stopping the container that a deployment has."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from opencode_cloud.ops import health, logs
+from opencode_cloud.ops.deployment import Deployment, occ
+from opencode_cloud.ops.errors import EngineError, OperationError
+
+HEALTHY_SECONDS = 60
+_STOP_SECONDS = 60
+"""More than the engine gives the container before it kills it."""
+_TRY_EVERY = 0.3
+_ENDED = ("exited", "dead")
+
+
+def start(deployment: Deployment, progress: Callable[[str], None]) -> bool:
+    """Start the container unless it runs, and wait until opencode answers.
+
+    Gives whether anything was to be done; `progress` gets what is waited for.
+
+    Raises:
+        OperationError: it did not start, or is not healthy in time; with the lines that matter.
+    """
+    began = datetime.now(UTC)
+    running = deployment.is_running
+    if deployment.facts["State"]["Paused"]:
+        _do(deployment, "unpause")
+    elif not running:
+        _do(deployment, "start")
+    wait_healthy(deployment, progress, began)
+    return not running
+
+
+def restart(deployment: Deployment, progress: Callable[[str], None]) -> None:
+    """Stop the container if it runs, start it, and wait until opencode answers.
+
+    Raises:
+        OperationError: as `start`.
+    """
+    stop(deployment, progress)
+    start(deployment.again(), progress)
+
+
+def stop(deployment: Deployment, progress: Callable[[str], None]) -> bool:
+    """Stop the container, unless it is; gives whether anything was to be done."""
+    state = deployment.facts["State"]
+    if not state["Running"] and not state["Restarting"]:
+        return False
+    progress("stopping")
+    _do(deployment, "stop")
+    return True
+
+
+def wait_healthy(
+    deployment: Deployment,
+    progress: Callable[[str], None],
+    began: datetime,
+    seconds: float = HEALTHY_SECONDS,
+) -> None:
+    """Wait until opencode answers.
+
+    Raises:
+        OperationError: it does not within `seconds`, or its container ended.
+    """
+    deadline = time.monotonic() + seconds
+    while why := _problem(deployment):
+        ended = deployment.again().facts["State"]["Status"] in _ENDED
+        if ended or time.monotonic() > deadline:
+            raise OperationError(_failure(deployment, why, began, seconds, ended=ended))
+        progress(why)
+        time.sleep(_TRY_EVERY)
+
+
+def _problem(deployment: Deployment) -> str:
+    now = deployment.again()
+    if not now.is_running:
+        state = now.facts["State"]
+        return f"its container is {state['Status']} (exit code {state['ExitCode']})"
+    try:
+        answer = health.ask(now)
+    except EngineError as error:
+        # It ended between the two questions.
+        return str(error)
+    return "" if answer.healthy else answer.reason
+
+
+def _failure(
+    deployment: Deployment, why: str, began: datetime, seconds: float, *, ended: bool
+) -> str:
+    # The engine's clock may not be quite ours.
+    wanted = logs.Wanted(since=began - timedelta(seconds=1))
+    lines = logs.that_matter([line.text for line in logs.read(deployment, wanted)])
+    first = "did not start" if ended else f"is not healthy after {seconds:.0f} s"
+    return "\n".join(
+        [
+            f"The deployment {deployment.stack!r} {first}: {why}. The last lines that matter:",
+            *(f"    {line}" for line in lines or ["(it printed nothing)"]),
+            f"All of them: {occ(deployment.stack, 'logs')}",
+        ]
+    )
+
+
+def _do(deployment: Deployment, verb: str) -> None:
+    try:
+        deployment.engine.post(f"/containers/{deployment.container}/{verb}", seconds=_STOP_SECONDS)
+    except EngineError as error:
+        taken = taken_port(str(error))
+        if not taken:
+            raise
+        raise OperationError(_taken(deployment, taken)) from None
+
+
+def taken_port(message: str) -> str:
+    """Find which port of the host the engine could not get; empty when it is not about that."""
+    if not re.search(r"already allocated|already in use", message):
+        return ""
+    # The host's own address and port come before the container's.
+    match = re.search(r"(?:\d+(?:\.\d+){3}|\]):(\d+)", message)
+    return match[1] if match else ""
+
+
+def _taken(deployment: Deployment, port: str) -> str:
+    running = deployment.engine.get("/containers/json")
+    owners = [
+        container["Names"][0].lstrip("/")
+        for container in running
+        if any(str(each.get("PublicPort")) == port for each in container["Ports"])
+    ]
+    owner = f"the container {owners[0]}" if owners else "another program on this machine"
+    free = f"docker stop {owners[0]}" if owners else f"ss -ltnp 'sport = :{port}' shows which"
+    return (
+        f"Port {port} is in use by {owner}, so that {deployment.stack!r} cannot start. Free it "
+        f"({free}), or give the deployment another port: ./start --stack {deployment.stack} "
+        "--port NUMBER"
+    )
