@@ -14,11 +14,13 @@ from pathlib import Path
 import docker
 import requests
 
+from bench import gateway
 from bench.timing import in_turn, seconds, show
 from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
 from opencode_cloud.spec.container import CAPABILITIES, container_spec
 from opencode_cloud.spec.image import BuiltImage, image_spec
+from opencode_cloud.start.steps.base_image import pinned_base
 from tests.engine.deployment import free_port
 from tests.engine.machine import build_settings, pulumi_environment
 from tests.engine.stack import Stack, copy_program
@@ -70,6 +72,7 @@ class Workbench:
     env: Mapping[str, str]
     compose: Path
     client: docker.DockerClient
+    verbose: bool
 
     @property
     def image(self) -> str:
@@ -215,16 +218,32 @@ def start(bench: Workbench) -> None:
     run("sh", "-c", f"{exports}\n{remove}", cwd=checkout, env=environment)
 
 
+def behind_the_gateway(bench: Workbench) -> None:
+    """What the gateway costs and saves."""
+    pinned = pinned_base((ROOT / "docker" / "Dockerfile").read_text())
+    base = bench.settings.get("base_image", pinned)
+    deployed = bench.client.containers.get(f"opencode-{bench.stack.name}")
+    # Containers of one image share its pages, and each would look smaller than it is.
+    deployed.stop()
+    try:
+        gateway.measure(bench.client, bench.image, base, verbose=bench.verbose)
+    finally:
+        deployed.start()
+
+
 SECTIONS: dict[str, Callable[[Workbench], None]] = {
     "up": up,
     "healthy": healthy,
     "image": image,
     "start": start,
+    "gateway": behind_the_gateway,
 }
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Measure the sections named, or all of them."""
+    verbose = "--verbose" in arguments
+    names = [argument for argument in arguments if argument != "--verbose"]
     unknown = set(names) - set(SECTIONS)
     if unknown:
         sys.exit(f"bench: no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
@@ -239,7 +258,7 @@ def main(names: list[str]) -> None:
         try:
             stack.up()
             client = docker.from_env()
-            bench = Workbench(folder, stack, settings, environment, compose, client)
+            bench = Workbench(folder, stack, settings, environment, compose, client, verbose)
             for name in names or SECTIONS:
                 SECTIONS[name](bench)
         finally:

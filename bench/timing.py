@@ -1,10 +1,14 @@
-"""Measuring two things in turn, so that a machine's mood falls on both."""
+"""Measuring things in turn, so that a machine's mood falls on all of them."""
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 RUNS = 5
+
+T = TypeVar("T")
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -14,10 +18,19 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def alternate(*measures: Callable[[], T], runs: int = RUNS) -> list[list[T]]:
+    """Take each measure once a round, A B, B A ..., after one round that does not count."""
+    columns: list[list[T]] = [[] for _ in measures]
+    for number in range(runs + 1):
+        order = range(len(measures))
+        for index in order if number % 2 else reversed(order):
+            columns[index].append(measures[index]())
+    return [column[1:] for column in columns]
+
+
 def in_turn(*actions: Callable[[], object], runs: int = RUNS) -> list[list[float]]:
-    """Time each of ``actions``, A B A B ..., after one round that does not count."""
-    rounds = [[seconds(action) for action in actions] for _ in range(runs + 1)]
-    return [list(column) for column in zip(*rounds[1:], strict=True)]
+    """Time each of ``actions``."""
+    return alternate(*(partial(seconds, action) for action in actions), runs=runs)
 
 
 def show(title: str, samples: list[float], rival: list[float] | None = None) -> None:
