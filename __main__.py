@@ -4,8 +4,14 @@ import importlib
 from pathlib import Path
 
 import pulumi
-from pulumi.runtime.config import CONFIG, get_config_env
+from pulumi.runtime.config import (
+    CONFIG,
+    get_config_env,
+    get_config_secret_keys_env,
+    is_config_secret,
+)
 
+from opencode_cloud.environment import SECRET, environment, problems, secret_value
 from opencode_cloud.settings import SettingsError, load, own
 
 stack = pulumi.get_stack()
@@ -13,10 +19,23 @@ stack = pulumi.get_stack()
 # setting, all of them have to be seen.
 configuration = {**get_config_env(), **CONFIG.get()}
 
+encrypted = {key for key in configuration if is_config_secret(key)}
+encrypted.update(get_config_secret_keys_env())
+
+if found := problems(configuration, encrypted):
+    raise pulumi.RunError(str(SettingsError(stack, found)))
 try:
     settings = load(own(configuration), stack)
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
+variables = environment(configuration)
+secrets = {
+    name: pulumi.Output.secret(secret_value(configuration[f"{SECRET}:{name}"]))
+    for name in variables.secrets
+}
+
 # Imported by name, so that a stack loads the SDKs of its own target alone.
-importlib.import_module(f"stacks.{settings.target}").deploy(settings, stack, Path(__file__).parent)
+importlib.import_module(f"stacks.{settings.target}").deploy(
+    settings, stack, Path(__file__).parent, variables, secrets
+)

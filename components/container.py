@@ -1,12 +1,14 @@
 """The running container."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
 
-from opencode_cloud.spec.container import MOUNT_PATHS, ContainerSpec, Health, Volume
+from opencode_cloud.spec.container import SECRETS_FOLDER, ContainerSpec, Health
+from opencode_cloud.spec.mounts import BindMount
+from opencode_cloud.spec.volumes import MOUNT_PATHS, Volume
 
 HEALTHY_WITHIN_SECONDS = 120
 """How long ``up`` waits for opencode to answer; a slow disk needs most of it."""
@@ -21,6 +23,8 @@ class OpencodeContainerArgs:
     """Identifier of the image, ``sha256:...``."""
     volumes: Mapping[Volume, pulumi.Input[str]]
     """Docker's name of each volume."""
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Value of each secret that the specification names."""
 
 
 class OpencodeContainer(pulumi.ComponentResource):
@@ -70,6 +74,18 @@ class OpencodeContainer(pulumi.ComponentResource):
                 )
                 for volume in Volume
             ],
+            # Unlike `volumes`, these make no folder where there is none.
+            mounts=[_mount(mount) for mount in spec.mounts],
+            # Written before the container starts, and kept in it: a restart by Docker finds them.
+            uploads=[
+                docker.ContainerUploadArgs(
+                    file=f"{SECRETS_FOLDER}/{secret}",
+                    content=pulumi.Output.secret(args.secrets[secret]),
+                    permissions="0600",
+                )
+                for secret in spec.secrets
+            ]
+            or None,
             memory=spec.memory_mb,
             # The same figure for memory and swap together: no swap.
             memory_swap=spec.memory_mb,
@@ -81,6 +97,8 @@ class OpencodeContainer(pulumi.ComponentResource):
             sysctls=spec.sysctls,
             healthcheck=_healthcheck(spec.health),
             restart=spec.restart,
+            # Left out where it is not used: the engine does not take it then.
+            max_retry_count=spec.most_restarts or None,
             stop_timeout=spec.stop_seconds,
             destroy_grace_seconds=spec.stop_seconds,
             log_driver="json-file",
@@ -91,10 +109,16 @@ class OpencodeContainer(pulumi.ComponentResource):
             ],
             wait=True,
             wait_timeout=HEALTHY_WITHIN_SECONDS,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["uploads"]),
         )
         self.container_id = container.id
         self.register_outputs({"container_id": self.container_id})
+
+
+def _mount(mount: BindMount) -> docker.ContainerMountArgs:
+    return docker.ContainerMountArgs(
+        type="bind", source=mount.source, target=mount.target, read_only=not mount.writable
+    )
 
 
 def _healthcheck(health: Health) -> docker.ContainerHealthcheckArgs:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from opencode_cloud.spec.image import BuiltImage, ImageSpec
+from opencode_cloud.spec.image import BuiltImage, ImageSpec, PulledImage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class OpencodeImage(pulumi.ComponentResource):
     image_id: pulumi.Output[str]
     """Identifier on the host, ``sha256:...``; what a container is created from."""
     digest: pulumi.Output[str]
-    """Repository and digest when pulled; the identifier when built."""
+    """Repository and digest when pulled; else the identifier."""
 
     def __init__(
         self, name: str, args: OpencodeImageArgs, opts: pulumi.ResourceOptions | None = None
@@ -45,7 +45,8 @@ class OpencodeImage(pulumi.ComponentResource):
         self.image_id = image.image_id
         # Not `repo_digest`: a host that has the same image from two registries
         # answers with either.
-        self.digest = image.image_id if built else pulumi.Output.from_input(spec.reference)
+        pulled = isinstance(spec, PulledImage)
+        self.digest = pulumi.Output.from_input(spec.reference) if pulled else image.image_id
         self.register_outputs({"image_id": self.image_id, "digest": self.digest})
 
 

@@ -1,6 +1,7 @@
 """opencode as a service on one Docker host: the whole of a deployment."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
@@ -8,6 +9,7 @@ import pulumi
 from components.container import OpencodeContainer, OpencodeContainerArgs
 from components.image import OpencodeImage, OpencodeImageArgs
 from components.volumes import OpencodeVolumes, OpencodeVolumesArgs
+from opencode_cloud.environment import NO_ENVIRONMENT, Environment
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
@@ -22,6 +24,10 @@ class OpencodeServiceArgs:
     """Name that sets this deployment apart from others on the same host."""
     project: Path
     """Folder that holds ``docker/``."""
+    environment: Environment = NO_ENVIRONMENT
+    """What opencode is given besides its settings."""
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Value of each secret in ``environment``."""
 
 
 class OpencodeService(pulumi.ComponentResource):
@@ -45,7 +51,7 @@ class OpencodeService(pulumi.ComponentResource):
         super().__init__("opencode:index:OpencodeService", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         image_source = image_spec(args.settings, args.stack, args.project)
-        spec = container_spec(args.settings, args.stack)
+        spec = container_spec(args.settings, args.stack, args.environment)
         image = OpencodeImage(name, OpencodeImageArgs(spec=image_source), child)
         volumes = OpencodeVolumes(
             name,
@@ -58,7 +64,9 @@ class OpencodeService(pulumi.ComponentResource):
         )
         container = OpencodeContainer(
             name,
-            OpencodeContainerArgs(spec=spec, image_id=image.image_id, volumes=volumes.names),
+            OpencodeContainerArgs(
+                spec=spec, image_id=image.image_id, volumes=volumes.names, secrets=args.secrets
+            ),
             child,
         )
         self.url = pulumi.Output.from_input(args.settings.url)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from opencode_cloud.spec.container import Volume
+from opencode_cloud.spec.volumes import Volume
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,16 @@ from typing import Any
 import yaml
 
 from opencode_cloud.cli.docs import reference
-from opencode_cloud.ops.status_schema import as_text
+from opencode_cloud.environment import ENV, SECRET
+from opencode_cloud.json_schemas import OUTPUTS, as_text
 from opencode_cloud.settings import NAMESPACE, Settings, as_config
 
 PULUMI_TYPES = {"integer": "integer", "boolean": "boolean", "string": "string"}
 """JSON schema's types that a Pulumi project can declare, by Pulumi's names."""
+
+
+_ENCRYPTED = "A secret for opencode. `occ secret set` writes it."
+_PLAIN = "A variable for opencode, and nothing secret. `occ env set` writes it."
 
 
 def _properties() -> dict[str, dict[str, Any]]:
@@ -61,11 +66,34 @@ def stack_schema() -> dict[str, Any]:
             "config": {
                 "type": "object",
                 "properties": properties,
-                # Other packages' keys are theirs to check.
-                "patternProperties": {f"^(?!{NAMESPACE}:)": {}},
+                "patternProperties": {
+                    f"^{ENV}:": {
+                        "type": ["string", "number", "boolean", "null"],
+                        "description": _PLAIN,
+                    },
+                    f"^{SECRET}:": _secret(),
+                    # Other packages' keys are theirs to check.
+                    f"^(?!({NAMESPACE}|{ENV}|{SECRET}):)": {},
+                },
                 "additionalProperties": False,
             }
         },
+    }
+
+
+def _secret() -> dict[str, Any]:
+    """Make the schema of a secret: encrypted, with or without when it was set."""
+    encrypted = _closed({"secure": {"type": "string"}})
+    whole = _closed({"set": {"type": "string"}, "value": encrypted})
+    return {"anyOf": [encrypted, whole], "description": _ENCRYPTED}
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
     }
 
 
@@ -128,8 +156,8 @@ def _commands_page(_: str) -> str:
     return reference()
 
 
-def _status_schema_file(_: str) -> str:
-    return as_text()
+def _output_schema(name: str) -> Callable[[str], str]:
+    return lambda _: as_text(name)
 
 
 DERIVED: dict[str, Callable[[str], str]] = {
@@ -137,7 +165,7 @@ DERIVED: dict[str, Callable[[str], str]] = {
     "docs/cli.md": _commands_page,
     "docs/settings.md": _settings_page,
     "schemas/stack.schema.json": _stack_schema_file,
-    "schemas/status.schema.json": _status_schema_file,
+    **{f"schemas/{name}.schema.json": _output_schema(name) for name in OUTPUTS},
 }
 """Each derived file, and how its text is made from the text it has."""
 

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from opencode_cloud.errors import OpencodeCloudError
+from opencode_cloud.spec.mounts import BindMount, MountError, join_mounts, parse_mounts
 
 NAMESPACE = "opencode"
 """Prefix of every key in a stack's configuration: the Pulumi project's name."""
@@ -168,6 +169,66 @@ def _email(value: str) -> str:
     return value
 
 
+OPENCODE_MAJOR = 1
+"""The major version of opencode that the image runs, and is tested with."""
+_VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})", re.ASCII)
+
+
+def _opencode_version(value: str) -> str:
+    if not value:
+        return value
+    if not _VERSION.fullmatch(value):
+        raise _wrong(
+            "is not a version", "write it whole, such as 1.18.33: `occ update --to VERSION` does"
+        )
+    if value.partition(".")[0] != str(OPENCODE_MAJOR):
+        raise _wrong(
+            f"is of another major version than the one that this image runs, {OPENCODE_MAJOR}",
+            f"choose a version that begins with {OPENCODE_MAJOR}., or use an opencode-cloud that "
+            "is made for the other",
+        )
+    return value
+
+
+# A SHA-512 in base64, as npm writes it (w3.org/TR/SRI), for each kind of machine.
+_INTEGRITY = re.compile(r"(?:x64|arm64):sha512-[A-Za-z0-9+/]{86}==")
+
+
+def _integrity(value: str) -> str:
+    if not _INTEGRITY.fullmatch(value):
+        raise _wrong(
+            "is not a list of MACHINE:sha512-BASE64 with x64 or arm64 as the machine",
+            "let `occ update --to VERSION` write it",
+        )
+    return value
+
+
+_KEPT_IMAGE = re.compile(r"opencode-cloud:[a-z0-9][a-z0-9_-]*-kept-[0-9a-f]{12}")
+
+
+def _kept_image(value: str) -> str:
+    if value and not _KEPT_IMAGE.fullmatch(value):
+        raise _wrong(
+            "is not the name of an image that `occ update` kept",
+            f"pulumi config rm {NAMESPACE}:kept_image, to have the image of the other settings",
+        )
+    return value
+
+
+UNLESS_STOPPED = "unless-stopped"
+"""The restart policy of somebody who said nothing."""
+_RESTART_POLICY = re.compile(r"unless-stopped|always|no|on-failure:[1-9][0-9]{0,5}", re.ASCII)
+
+
+def _restart_policy(value: str) -> str:
+    if not _RESTART_POLICY.fullmatch(value):
+        raise _wrong(
+            "is none of unless-stopped, always, no and on-failure:TIMES",
+            "write one of these, such as on-failure:5 to give up after five restarts",
+        )
+    return value
+
+
 _DOCKER_HOST = re.compile(r"(unix|npipe):///?.+")
 
 
@@ -179,6 +240,45 @@ def _docker_host(value: str) -> str:
             "a Docker socket on TCP is never used, because it has no login",
         )
     return value
+
+
+def _mounts(value: str) -> str:
+    try:
+        return join_mounts(parse_mounts(value))
+    except MountError as error:
+        raise _wrong(error.why, error.fix) from None
+
+
+_MAY_BE = "use an ordinary user's, such as 1000; 0 keeps the image's own"
+# docker/Dockerfile and docker/accounts hand out these ids.
+_SERVICES = range(800, 900)
+_ACCOUNTS = range(2000, 65536)
+# Debian's own end at 98; 99 is the nobody of Unraid, whose files people share.
+_LEAST_ID = 99
+_LARGEST_ID = 2**31 - 1
+_MACS_STAFF = 20
+"""The group of everybody on a Mac; in the image, one that has no right."""
+
+
+def _agents_id(value: int) -> int:
+    if value in _SERVICES:
+        raise _wrong("belongs to the image's own services (800 to 899)", _MAY_BE)
+    if value in _ACCOUNTS:
+        raise _wrong("belongs to the accounts that sign in (2000 to 65535)", _MAY_BE)
+    return value
+
+
+def _agents_user(value: int) -> int:
+    if 0 < value < _LEAST_ID:
+        raise _wrong(f"belongs to Debian's own users (below {_LEAST_ID})", _MAY_BE)
+    return _agents_id(value)
+
+
+def _agents_group(value: int) -> int:
+    # Such as shadow, whose members read password hashes.
+    if 0 < value < _LEAST_ID and value != _MACS_STAFF:
+        raise _wrong(f"belongs to Debian's own groups (below {_LEAST_ID})", _MAY_BE)
+    return _agents_id(value)
 
 
 _REACHABLE = "can be reached by other machines"
@@ -294,6 +394,27 @@ class Settings(BaseModel):
         description="PEM file of certificate authorities that a built image trusts besides "
         "Debian's, for instance a company proxy's.",
     )
+    opencode_version: Annotated[str, AfterValidator(_opencode_version)] = Field(
+        default="",
+        description="Version of opencode in a built image. Empty: the one that "
+        "`docker/package-lock.json` pins. `occ update --to VERSION` writes it.",
+    )
+    opencode_integrity: Annotated[str, _each(_integrity)] = Field(
+        default="",
+        validate_default=True,
+        description="What `opencode_version` is known by: the SHA-512 of its package for x64, "
+        "arm64 or both, as `occ update --to VERSION` writes it. The build refuses anything else.",
+    )
+    kept_image: Annotated[str, AfterValidator(_kept_image)] = Field(
+        default="",
+        description="Image on the Docker host to run instead of all that the settings above say. "
+        "`occ update` writes it when it goes back, and removes it at the next update.",
+    )
+    update_check: bool = Field(
+        default=True,
+        description="`occ update` also asks npm's registry for a newer opencode, and `occ status` "
+        "says when one was found. `occ update --check` asks in any case.",
+    )
     docker_host: Annotated[str, AfterValidator(_docker_host)] = Field(
         default="unix:///var/run/docker.sock",
         description="Socket of the Docker engine to use. DOCKER_HOST is not read.",
@@ -307,6 +428,29 @@ class Settings(BaseModel):
         default=0,
         ge=0,
         description="Most processors the container may use. 0: all of the host's.",
+    )
+    mounts: Annotated[str, AfterValidator(_mounts)] = Field(
+        default="",
+        description="Folders of the host in the container, with commas between: "
+        "`/host/folder:/container/folder`, with `:ro` behind it for read-only.",
+    )
+    puid: Annotated[int, AfterValidator(_agents_user)] = Field(
+        default=0,
+        ge=0,
+        le=_LARGEST_ID,
+        description="User id of the agent in the container, and so on the host the owner of what "
+        "it makes in `mounts`. 0: the image's own, 1000.",
+    )
+    pgid: Annotated[int, AfterValidator(_agents_group)] = Field(
+        default=0,
+        ge=0,
+        le=_LARGEST_ID,
+        description="Group id of the agent, likewise. 0: the image's own, 1000.",
+    )
+    restart_policy: Annotated[str, AfterValidator(_restart_policy)] = Field(
+        default=UNLESS_STOPPED,
+        description="When the Docker engine starts the container again after it ended, or after "
+        "the machine did: `unless-stopped`, `always`, `no`, or `on-failure:TIMES`.",
     )
     delete_data_on_destroy: str = Field(
         default="",
@@ -374,6 +518,22 @@ class Settings(BaseModel):
             f"pulumi config set {NAMESPACE}:image_source build",
         )
 
+    @field_validator("opencode_integrity")
+    @classmethod
+    def _version_is_pinned(cls, value: str, info: ValidationInfo) -> str:
+        version = info.data.get("opencode_version")
+        if version is None or bool(version) == bool(value):
+            return value
+        if version:
+            raise _wrong(
+                f"is empty, so that nothing says what opencode {version} is",
+                f"occ update --to {version} looks it up, and writes both",
+            )
+        raise _wrong(
+            "belongs to an opencode_version, and there is none",
+            f"pulumi config rm {NAMESPACE}:opencode_integrity",
+        )
+
     @field_validator("delete_data_on_destroy")
     @classmethod
     def _deletion_names_the_stack(cls, value: str, info: ValidationInfo) -> str:
@@ -389,6 +549,11 @@ class Settings(BaseModel):
     def exposed(self) -> bool:
         """Whether other machines can reach ``bind_address``."""
         return not _is_loopback(self.bind_address)
+
+    @property
+    def bind_mounts(self) -> tuple[BindMount, ...]:
+        """Folders of the host in the container."""
+        return parse_mounts(self.mounts)
 
     @property
     def has_tls(self) -> bool:
@@ -431,12 +596,15 @@ class Problem:
     """One setting that cannot be used: which, as given, why, and what to do."""
 
     key: str
-    value: str
+    value: str | None
+    """``None``: it may be nobody's to see."""
     why: str
     fix: str
+    namespace: str = NAMESPACE
 
     def __str__(self) -> str:
-        return f"{NAMESPACE}:{self.key} = {self.value!r} {self.why}\n    fix: {self.fix}"
+        value = "" if self.value is None else f" = {self.value!r}"
+        return f"{self.namespace}:{self.key}{value} {self.why}\n    fix: {self.fix}"
 
 
 class SettingsError(OpencodeCloudError):

@@ -1,16 +1,35 @@
 """A deployment on this machine's own Docker engine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
 from components.service import OpencodeService, OpencodeServiceArgs
-from opencode_cloud.settings import Settings
+from opencode_cloud.environment import Environment
+from opencode_cloud.ops import mounts
+from opencode_cloud.ops.mount_dangers import Surroundings
+from opencode_cloud.settings import Settings, SettingsError
+from opencode_cloud.spec.mounts import join_mounts
 
 
-def deploy(settings: Settings, stack: str, project: Path) -> None:
-    """Register the resources of ``stack`` and export its outputs."""
+def deploy(
+    settings: Settings,
+    stack: str,
+    project: Path,
+    environment: Environment,
+    secrets: Mapping[str, pulumi.Output[str]],
+) -> None:
+    """Register the resources of ``stack`` and export its outputs.
+
+    Args:
+        settings: of the stack.
+        stack: its name.
+        project: folder of ``Pulumi.yaml``.
+        environment: what opencode is given besides.
+        secrets: the value of each secret in it.
+    """
     if settings.exposed and not settings.has_tls:
         pulumi.log.warn(
             f"{settings.bind_address}:{settings.port} can be reached by other machines, and the "
@@ -18,12 +37,19 @@ def deploy(settings: Settings, stack: str, project: Path) -> None:
             "it (pulumi config set opencode:tls internal, or a domain), put a TLS proxy or a VPN "
             "in front, or go back to loopback: pulumi config rm opencode:bind_address"
         )
+    settings = _with_real_folders(settings, stack, project)
     # The host is always said, so that what is in DOCKER_HOST today does not
     # decide where a deployment goes.
     provider = docker.Provider("docker", host=settings.docker_host)
     service = OpencodeService(
         "opencode",
-        OpencodeServiceArgs(settings=settings, stack=stack, project=project),
+        OpencodeServiceArgs(
+            settings=settings,
+            stack=stack,
+            project=project,
+            environment=environment,
+            secrets=secrets,
+        ),
         pulumi.ResourceOptions(providers=[provider]),
     )
     pulumi.export("url", service.url)
@@ -31,3 +57,18 @@ def deploy(settings: Settings, stack: str, project: Path) -> None:
     pulumi.export("containerName", service.container_name)
     pulumi.export("imageDigest", service.image_digest)
     pulumi.export("provenance", service.provenance)
+
+
+def _with_real_folders(settings: Settings, stack: str, project: Path) -> Settings:
+    """Give the settings with each mounted folder's own path, and warn of what it gives away.
+
+    Raises:
+        RunError: a folder cannot be mounted; with every problem.
+    """
+    around = Surroundings.of(project, settings.docker_host, stack)
+    looked = mounts.look(settings.bind_mounts, around)
+    if looked.problems:
+        raise pulumi.RunError(str(SettingsError(stack, list(looked.problems))))
+    for danger in looked.dangers:
+        pulumi.log.warn(str(danger))
+    return settings.model_copy(update={"mounts": join_mounts(looked.mounts)})

@@ -7,41 +7,24 @@ container everywhere.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
+from opencode_cloud.environment import NO_ENVIRONMENT, Environment
 from opencode_cloud.settings import Settings
+from opencode_cloud.spec.mounts import BindMount
+from opencode_cloud.spec.volumes import Volume
 
 HTTP_PORT = 8080
 """Port in the container at which the gateway answers, or under TLS sends people on to HTTPS."""
 HTTPS_PORT = 8443
 METRICS_PORT = 8081
 
+SECRETS_FOLDER = "/etc/opencode-cloud/secrets"
+"""Where root in the container finds each secret, in a file of its name."""
+VARIABLE_PREFIX = "OPENCODE_CLOUD_ENV_"
+"""Before the name of a variable that is for opencode alone, and not for what supervises it."""
+
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 """All that init needs to own the volumes' roots and to become each service's user."""
-
-
-class Volume(StrEnum):
-    """Data that outlives the container, by what it holds."""
-
-    DATA = "data"
-    STATE = "state"
-    CACHE = "cache"
-    CONFIG = "config"
-    WORKSPACE = "workspace"
-    USERS = "users"
-    CERTIFICATES = "certificates"
-
-
-MOUNT_PATHS = {
-    Volume.DATA: "/home/opencode/.local/share/opencode",
-    Volume.STATE: "/home/opencode/.local/state",
-    Volume.CACHE: "/home/opencode/.cache",
-    Volume.CONFIG: "/home/opencode/.config/opencode",
-    Volume.WORKSPACE: "/workspace",
-    Volume.USERS: "/var/lib/opencode-cloud/users",
-    Volume.CERTIFICATES: "/var/lib/opencode-cloud/certificates",
-}
-"""Where each volume is mounted in the container."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +64,13 @@ class ContainerSpec:
     hostname: str
     environment: dict[str, str]
     """Nothing secret: ``docker inspect`` shows it."""
+    secrets: tuple[str, ...] = ()
+    """Names only: whoever makes the container has their values, and puts them in files."""
     ports: tuple[PublishedPort, ...]
     volumes: dict[Volume, str]
     """Name of the Docker volume of each kind of data."""
+    mounts: tuple[BindMount, ...] = ()
+    """Folders of the host."""
     memory_mb: int
     cpus: int
     """0: all of the host's."""
@@ -93,10 +80,19 @@ class ContainerSpec:
     sysctls: dict[str, str]
     health: Health = Health()
     restart: str = "unless-stopped"
+    """When the engine starts it again."""
+    most_restarts: int = 0
+    """After failures in a row, under ``on-failure``; 0: not limited."""
     stop_seconds: int = 10
     """How long services may take to close before the engine kills them."""
     log_options: dict[str, str]
     labels: dict[str, str]
+
+
+def _restart(policy: str) -> tuple[str, int]:
+    """Take a policy apart: ``on-failure:5`` is ``on-failure``, five times."""
+    when, _, times = policy.partition(":")
+    return when, int(times or 0)
 
 
 def stack_label(stack: str) -> dict[str, str]:
@@ -104,18 +100,25 @@ def stack_label(stack: str) -> dict[str, str]:
     return {"org.opencode-cloud.stack": stack}
 
 
-def container_spec(settings: Settings, stack: str) -> ContainerSpec:
+def container_spec(
+    settings: Settings, stack: str, environment: Environment = NO_ENVIRONMENT
+) -> ContainerSpec:
     """Describe the container of ``stack``; the same values give the same container."""
     name = f"opencode-{stack}"
+    restart, most_restarts = _restart(settings.restart_policy)
     return ContainerSpec(
         name=name,
         hostname=name,
-        environment=_environment(settings, stack),
+        environment=_environment(settings, stack) | _variables(environment),
+        secrets=environment.secrets,
         ports=tuple(_ports(settings)),
         volumes={volume: f"{name}-{volume}" for volume in Volume},
+        mounts=settings.bind_mounts,
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
         sysctls=SYSCTLS,
+        restart=restart,
+        most_restarts=most_restarts,
         # The engine's own default never rotates, and would fill the disk.
         log_options={"max-size": "10m", "max-file": "3"},
         labels=stack_label(stack),
@@ -135,10 +138,16 @@ def _environment(settings: Settings, stack: str) -> dict[str, str]:
         "RATE_LIMIT_ATTEMPTS": str(settings.rate_limit_attempts),
         "RATE_LIMIT_WINDOW_SECONDS": str(settings.rate_limit_window_seconds),
         "METRICS": "true" if settings.metrics_port else "",
+        "PUID": str(settings.puid or ""),
+        "PGID": str(settings.pgid or ""),
         "ACME_SERVER": settings.acme_server if settings.certificate_name else "",
         "ACME_EMAIL": settings.acme_email if settings.certificate_name else "",
     }
     return {f"OPENCODE_CLOUD_{name}": value for name, value in values.items() if value}
+
+
+def _variables(environment: Environment) -> dict[str, str]:
+    return {f"{VARIABLE_PREFIX}{name}": value for name, value in environment.variables.items()}
 
 
 def _ports(settings: Settings) -> Iterator[PublishedPort]:

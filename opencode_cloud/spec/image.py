@@ -26,6 +26,18 @@ class PulledImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptImage:
+    """An image that the Docker host has, and nobody else: what an update went back to."""
+
+    reference: str
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Where the image comes from, for people."""
+        return {"source": "kept", "reference": self.reference}
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuiltImage:
     """An image built from a folder that holds a ``Dockerfile``."""
 
@@ -58,19 +70,23 @@ class BuiltImage:
     @property
     def provenance(self) -> dict[str, str]:
         """Where the image comes from, for people."""
+        opencode = self.build_args.get("OPENCODE_VERSION")
         return {
             "source": ImageSource.BUILD,
             "reference": self.reference,
             "base": self.build_args.get("BASE_IMAGE") or "as docker/Dockerfile pins it",
             "version": self.build_args["VERSION"],
+            **({"opencode": opencode} if opencode else {}),
         }
 
 
-ImageSpec = PulledImage | BuiltImage
+ImageSpec = PulledImage | BuiltImage | KeptImage
 
 
 def image_spec(settings: Settings, stack: str, project: Path) -> ImageSpec:
     """Say which image ``stack`` runs; ``project`` is the folder of ``Pulumi.yaml``."""
+    if settings.kept_image:
+        return KeptImage(reference=settings.kept_image)
     if settings.image_source is ImageSource.PREBUILT:
         return PulledImage(reference=settings.prebuilt_image)
     build_args = {"VERSION": __version__}
@@ -78,4 +94,7 @@ def image_spec(settings: Settings, stack: str, project: Path) -> ImageSpec:
         build_args["BASE_IMAGE"] = settings.base_image
     if settings.extra_ca_file:
         build_args["EXTRA_CA_CERTIFICATES"] = Path(settings.extra_ca_file).read_text()
+    if settings.opencode_version:
+        build_args["OPENCODE_VERSION"] = settings.opencode_version
+        build_args["OPENCODE_INTEGRITY"] = settings.opencode_integrity
     return BuiltImage(project=project, build_args=build_args, stack=stack)

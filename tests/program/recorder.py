@@ -2,6 +2,7 @@
 
 import asyncio
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,23 @@ class Recorder(MockMonitor):
         """Identity of every resource, sorted."""
         return sorted(self.get_registered_resources())
 
-    def run(self, root: Path, stack: str, config: dict[str, str]) -> "Recorder":
-        """Run the whole program for ``stack`` and wait for all it registers."""
+    def run(
+        self, root: Path, stack: str, config: dict[str, str], encrypted: Sequence[str] = ()
+    ) -> "Recorder":
+        """Run the whole program for ``stack`` and wait for all it registers.
+
+        Args:
+            root: of the program.
+            stack: its name.
+            config: its whole configuration.
+            encrypted: those keys of it that are encrypted in the stack's file.
+        """
         # Pulumi takes the thread's event loop, and other tests take theirs away.
         asyncio.set_event_loop(_LOOP)
         pulumi.runtime.set_mocks(
             self.mocks, project="opencode", stack=stack, monitor=self, preview=False
         )
-        pulumi.runtime.set_all_config(config)
+        pulumi.runtime.set_all_config(config, list(encrypted))
 
         def program() -> None:
             runpy.run_path(str(root / "__main__.py"), run_name="__main__")

@@ -131,3 +131,53 @@ def test_a_local_stack_loads_no_cloud_sdk(root: Path):
         [sys.executable, "-c", probe], cwd=root, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_folders_of_the_host_are_mounted_by_their_real_paths_and_none_is_made(
+    root: Path, tmp_path: Path
+):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    specs = f"{tmp_path}/link:/workspace/a,{tmp_path}:/workspace/b:ro"
+    recorder = Recorder().run(root, "local", LOCAL | {"opencode:mounts": specs})
+    inputs = recorder.inputs(*CONTAINER)
+    assert inputs["mounts"] == [
+        {
+            "type": "bind",
+            "source": f"{tmp_path}/real",
+            "target": "/workspace/a",
+            "readOnly": False,
+        },
+        {"type": "bind", "source": str(tmp_path), "target": "/workspace/b", "readOnly": True},
+    ]
+    assert not [volume for volume in inputs["volumes"] if "hostPath" in volume]
+
+
+def test_folders_that_cannot_be_mounted_stop_the_program_before_anything_is_registered(
+    root: Path, tmp_path: Path
+):
+    recorder = Recorder()
+    specs = f"{tmp_path}/nowhere:/workspace/a,/var/run:/workspace/b,{tmp_path}:/workspace/c"
+    with pytest.raises(pulumi.RunError) as caught:
+        recorder.run(root, "local", LOCAL | {"opencode:mounts": specs})
+    said = str(caught.value)
+    assert "2 settings of stack 'local' cannot be used" in said
+    assert "does not exist" in said
+    assert "a container engine's socket" in said
+    assert not [kind for kind, _ in recorder.sent if kind.startswith(("docker:", "opencode:"))]
+
+
+def test_a_folder_that_gives_too_much_away_is_warned_about_at_every_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    Recorder().run(root, "local", LOCAL | {"opencode:mounts": "/etc:/workspace/etc:ro"})
+    assert said == [
+        "/etc holds this machine's settings, password hashes among them: the agent could read it"
+    ]
+
+
+def test_the_agents_ids_reach_the_container(root: Path):
+    recorder = Recorder().run(root, "local", LOCAL | {"opencode:puid": "501"})
+    assert "OPENCODE_CLOUD_PUID=501" in recorder.inputs(*CONTAINER)["envs"]

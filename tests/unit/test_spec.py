@@ -5,10 +5,12 @@ import pytest
 import yaml
 
 from opencode_cloud import __version__
+from opencode_cloud.environment import Environment
 from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
-from opencode_cloud.spec.container import MOUNT_PATHS, Health, PublishedPort, Volume, container_spec
-from opencode_cloud.spec.image import BuiltImage, PulledImage, image_spec
+from opencode_cloud.spec.container import Health, PublishedPort, container_spec
+from opencode_cloud.spec.image import BuiltImage, KeptImage, PulledImage, image_spec
+from opencode_cloud.spec.volumes import MOUNT_PATHS, Volume
 
 BUILD = {"image_source": "build"}
 PINNED = "ghcr.io/example/opencode-cloud@sha256:" + "a" * 64
@@ -98,6 +100,24 @@ def test_the_base_and_the_extra_authorities_reach_the_build(project: Path):
     assert spec.provenance["base"] == "debian:13"
 
 
+def test_another_opencode_is_another_image_that_is_pinned_by_its_hash(project: Path):
+    integrity = "x64:sha512-" + "a" * 86 + "=="
+    chosen = {"opencode_version": "1.18.34", "opencode_integrity": integrity}
+    spec = built(project, **chosen)
+    assert spec.build_args["OPENCODE_VERSION"] == "1.18.34"
+    assert spec.build_args["OPENCODE_INTEGRITY"] == integrity
+    assert spec.reference != built(project).reference
+    assert spec.provenance["opencode"] == "1.18.34"
+    assert "OPENCODE_VERSION" not in built(project).build_args
+
+
+def test_a_kept_image_is_run_whatever_else_is_said(project: Path):
+    kept = "opencode-cloud:local-kept-0123456789ab"
+    spec = image_spec(load(BUILD | {"kept_image": kept}, "local"), "local", project)
+    assert spec == KeptImage(reference=kept)
+    assert spec.provenance == {"source": "kept", "reference": kept}
+
+
 def test_a_compose_file_says_the_same_as_the_specification():
     spec = container_spec(load(BUILD, "local"), "local")
     rendered = yaml.safe_load(compose_yaml(spec, "opencode-cloud:local"))
@@ -108,6 +128,38 @@ def test_a_compose_file_says_the_same_as_the_specification():
     assert service["mem_limit"] == service["memswap_limit"] == "2048m"
     assert "cpus" not in service
     assert {volume["name"] for volume in rendered["volumes"].values()} == set(spec.volumes.values())
+
+
+@pytest.mark.parametrize(
+    ("policy", "restart", "most"),
+    [
+        ("unless-stopped", "unless-stopped", 0),
+        ("always", "always", 0),
+        ("no", "no", 0),
+        ("on-failure:5", "on-failure", 5),
+    ],
+)
+def test_a_restart_policy_is_the_same_for_the_engine_and_for_compose(
+    policy: str, restart: str, most: int
+):
+    settings = load({"image_source": "build", "restart_policy": policy}, "local")
+    spec = container_spec(settings, "local")
+    assert (spec.restart, spec.most_restarts) == (restart, most)
+    # A bare `no` would be false there.
+    assert yaml.safe_load(compose_yaml(spec, "image"))["services"]["opencode"]["restart"] == policy
+
+
+def test_a_variable_is_for_opencode_alone_and_a_secret_is_named_and_nowhere():
+    environment = Environment({"PATH": "$HOME/bin"}, ("KEY",))
+    spec = container_spec(load(BUILD, "local"), "local", environment)
+    assert spec.environment["OPENCODE_CLOUD_ENV_PATH"] == "$HOME/bin"
+    assert "PATH" not in spec.environment
+    assert spec.secrets == ("KEY",)
+    rendered = yaml.safe_load(compose_yaml(spec, "opencode-cloud:local"))
+    # Compose makes one dollar sign of two.
+    variables = rendered["services"]["opencode"]["environment"]
+    assert variables["OPENCODE_CLOUD_ENV_PATH"] == "$$HOME/bin"
+    assert "KEY" not in str(rendered)
 
 
 def test_the_image_alone_is_watched_as_in_a_deployment(root: Path):
