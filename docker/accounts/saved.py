@@ -22,7 +22,7 @@ def save(etc: Path, volume: Path) -> None:
     """Write the lines of every account in `etc` to `volume`."""
     names = account_names(etc)
     for file in FILES:
-        _replace(volume / file, _lines(etc / file, names), mode=0o600)
+        replace(volume / file, _lines(etc / file, names), mode=0o600)
 
 
 def restore(etc: Path, volume: Path) -> tuple[set[str], set[str]]:
@@ -40,22 +40,22 @@ def restore(etc: Path, volume: Path) -> tuple[set[str], set[str]]:
     )
     names, taken = complete - system, complete & system
     for file, mode in FILES.items():
-        kept = [line for line in _read(etc / file) if line.partition(":")[0] not in old]
+        kept = [line for line in read(etc / file) if line.partition(":")[0] not in old]
         if file == "group":
             kept = [_with_members(line, names, old) for line in kept]
-        _replace(etc / file, kept + _lines(volume / file, names), mode, owner=etc / file)
+        replace(etc / file, kept + _lines(volume / file, names), mode, owner=etc / file)
     return names, taken
 
 
 def account_names(folder: Path) -> set[str]:
     """The names in the passwd file of `folder` that have an account's id."""
-    entries = [line.split(":") for line in _read(folder / "passwd")]
+    entries = [line.split(":") for line in read(folder / "passwd")]
     return {entry[0] for entry in entries if entry[2].isdecimal() and int(entry[2]) in IDS}
 
 
 def all_names(file: Path) -> set[str]:
     """The names in one file."""
-    return {line.partition(":")[0] for line in _read(file)}
+    return {line.partition(":")[0] for line in read(file)}
 
 
 def _with_members(line: str, names: set[str], old: set[str]) -> str:
@@ -68,14 +68,15 @@ def _with_members(line: str, names: set[str], old: set[str]) -> str:
 
 
 def _lines(file: Path, names: set[str]) -> list[str]:
-    return [line for line in _read(file) if line.partition(":")[0] in names]
+    return [line for line in read(file) if line.partition(":")[0] in names]
 
 
-def _read(file: Path) -> list[str]:
+def read(file: Path) -> list[str]:
+    """The lines of one file."""
     return file.read_text(encoding="utf-8").splitlines()
 
 
-def _replace(file: Path, lines: list[str], mode: int, owner: Path | None = None) -> None:
+def replace(file: Path, lines: list[str], mode: int, owner: Path | None = None) -> None:
     """Replace `file` as a whole or not at all; it belongs to whom `owner` belongs, else to us."""
     new = file.with_name(f".{file.name}.new")
     with open(new, "w", encoding="utf-8", opener=_open_privately) as stream:

@@ -14,15 +14,16 @@ import docker
 import requests
 from docker.errors import NotFound
 from docker.models.containers import Container
+from docker.types import Mount
 
 from opencode_cloud.spec.container import (
     CAPABILITIES,
     HTTP_PORT,
     HTTPS_PORT,
     METRICS_PORT,
-    MOUNT_PATHS,
     SYSCTLS,
 )
+from opencode_cloud.spec.volumes import MOUNT_PATHS
 from tests.engine.deployment import PASSWORD, USER, free_port
 
 BASIC = (USER, PASSWORD)
@@ -47,12 +48,17 @@ class Running:
         environment: Mapping[str, str] = PATIENT,
         *,
         network: str | None = None,
+        folders: Mapping[str, str] | None = None,
     ) -> None:
-        """`environment` may turn TLS on; `network` is one of Docker's, besides its own."""
+        """`environment` may turn TLS on; `network` is one of Docker's, besides its own.
+
+        `folders` of the host are mounted at the places that they are given.
+        """
         self._client = client
         self._image = image
         self._environment = dict(environment)
         self._network = network
+        self._folders = dict(folders or {})
         self._ports = {port: free_port() for port in (HTTP_PORT, HTTPS_PORT, METRICS_PORT)}
         self.name = f"opencode-image-test-{uuid.uuid4().hex[:12]}"
         self.url = f"http://127.0.0.1:{self._ports[HTTP_PORT]}"
@@ -80,6 +86,7 @@ class Running:
                 f"{self.name}-{volume}": {"bind": path, "mode": "rw"}
                 for volume, path in MOUNT_PATHS.items()
             },
+            mounts=[Mount(target, source, "bind") for source, target in self._folders.items()],
             cap_drop=["ALL"],
             cap_add=list(CAPABILITIES),
             security_opt=["no-new-privileges"],
