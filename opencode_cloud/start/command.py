@@ -5,12 +5,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from opencode_cloud.errors import OpencodeCloudError
+from opencode_cloud.ops.lock import changing
 from opencode_cloud.start import lock, options, plan, preflight, summary
 from opencode_cloud.start.engine import Finder
 from opencode_cloud.start.errors import StartError, UsageError
@@ -18,10 +19,11 @@ from opencode_cloud.start.exports import PulumiEnvironment
 from opencode_cloud.start.machine import Machine
 from opencode_cloud.start.options import Options
 from opencode_cloud.start.paths import Paths
-from opencode_cloud.start.plan import Context
+from opencode_cloud.start.plan import Context, Step
 from opencode_cloud.start.process import Runner
 from opencode_cloud.start.screen import Screen
 from opencode_cloud.start.steps import all_steps
+from opencode_cloud.start.steps.python_environment import PythonEnvironment
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -67,6 +69,8 @@ def _do(asked: Options, screen: Screen) -> None:
     preflight.check_system(context.machine)
     if asked.print_env:
         _print_environment(context)
+    elif asked.only_environment:
+        carry_out(context, [PythonEnvironment(context)], screen, "./start --only-environment")
     elif asked.dry_run:
         _print_plan(context, screen)
     else:
@@ -103,11 +107,28 @@ def _start(context: Context, screen: Screen) -> None:
     preflight.check_port(context)
     if context.options.password_stdin:
         context.password = _read_password(context.options.user_name)
-    with lock.held(context.paths.lock, screen.say), _logged(context):
+    carry_out(context, steps, screen, f"./start --stack {context.options.stack}")
+    summary.show(context, screen, time.monotonic() - began)
+
+
+def carry_out(context: Context, steps: Sequence[Step], screen: Screen, what: str) -> None:
+    """Run the steps: nobody else's meanwhile, and with a log of every command.
+
+    Args:
+        context: of the steps.
+        steps: in their order.
+        screen: shows each.
+        what: the command that this is, as typed.
+    """
+    # Another ./start is waited for; what occ does to the stack meanwhile is not to be mixed with.
+    with (
+        lock.held(context.paths.lock, screen.say),
+        changing(context.paths, context.options.stack, what),
+        _logged(context),
+    ):
         if installed := context.environment.get("OPENCODE_CLOUD_INSTALLED"):
             context.note_change(f"installed packages {installed}")
         plan.execute(steps, screen)
-    summary.show(context, screen, time.monotonic() - began)
 
 
 def _read_password(user: str) -> str:

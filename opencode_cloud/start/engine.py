@@ -1,5 +1,6 @@
 """Pulumi engines: which one is used, and with which plugins."""
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from pathlib import Path
 from opencode_cloud.start.machine import which, without
 from opencode_cloud.start.paths import Paths
 from opencode_cloud.start.process import Runner
-from tools.engine.build import cached
 
 OLDEST = (3, 232, 0)
 """The engine that the program is tested with."""
@@ -75,6 +75,18 @@ def users_home(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
+def built_programs(root: Path) -> Path | None:
+    """Give the folder of the programs that were built from the program's own sources."""
+    builder = root / "tools" / "engine" / "build.py"
+    # By its place: an installed program has no package `tools`, and others may.
+    found = importlib.util.spec_from_file_location("opencode_cloud_engine_build", builder)
+    if not builder.is_file() or not found or not found.loader:
+        return None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.cached()
+
+
 @dataclass(frozen=True)
 class Finder:
     """Finds the engines that are there. Reads only."""
@@ -121,7 +133,7 @@ class Finder:
 
     def built(self) -> Engine | None:
         """Give the engine that was built from Go modules."""
-        folder = cached()
+        folder = built_programs(self.paths.root)
         if not folder:
             return None
         version = ".".join(map(str, OLDEST))

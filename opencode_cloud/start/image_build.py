@@ -48,6 +48,9 @@ def build(recipe: dict[str, Any], say: Callable[[str], None]) -> str:
         "buildargs": json.dumps(recipe["build_args"]),
         "rm": "1",
         "forcerm": "1",
+        # Absent where a build is to take what it finds.
+        **({"nocache": "1"} if recipe.get("without_cache") else {}),
+        **({"pull": "1"} if recipe.get("base_again") else {}),
     }
     connection = SocketConnection(recipe["socket"])
     connection.request(

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from opencode_cloud.settings import SettingsError, load
-from opencode_cloud.spec.image import BuiltImage, image_spec
+from opencode_cloud.spec.image import BuiltImage, KeptImage, image_spec
 
 
 def main() -> str | None:
@@ -20,7 +20,7 @@ def main() -> str | None:
     except SettingsError as error:
         return str(error)
     spec = image_spec(settings, asked["stack"], Path(asked["project"]))
-    recipe = {"reference": spec.reference}
+    recipe = {"reference": spec.reference, "kept": isinstance(spec, KeptImage)}
     if isinstance(spec, BuiltImage):
         recipe |= {"context": str(spec.context), "build_args": spec.build_args}
     print(json.dumps(recipe))

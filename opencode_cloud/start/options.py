@@ -28,6 +28,7 @@ class Options:
     stack: str = "local"
     dry_run: bool = False
     print_env: bool = False
+    only_environment: bool = False
     verbose: bool = False
     color: bool = True
     help: bool = False
@@ -49,8 +50,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def is_user_name(text: str) -> bool:
+    """Whether somebody can be called so."""
+    return _USER.fullmatch(text) is not None
+
+
 def _user(text: str) -> str:
-    if not _USER.fullmatch(text):
+    if not is_user_name(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} cannot be a user name; use up to 32 of a-z, 0-9, _ and -, "
             "with a letter first"
@@ -76,6 +82,7 @@ def _parser() -> _Parser:
     parser.add_argument("--stack", type=_stack, metavar="NAME", default="local")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--print-env", action="store_true")
+    parser.add_argument("--only-environment", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--no-color", dest="color", action="store_false")
     parser.add_argument("-h", "--help", action="store_true")

@@ -88,6 +88,18 @@ class Paths:
         """Held while a ``./start`` of this user runs."""
         return self.data / "start.lock"
 
+    def stack_lock(self, stack: str) -> Path:
+        """Give the file that is locked while a command changes `stack`."""
+        return self.data / "locks" / f"{stack}.lock"
+
+    def applied(self, stack: str) -> Path:
+        """Give the file that says which settings of `stack` were applied last."""
+        return self.data / "applied" / stack
+
+    def backups(self, stack: str) -> Path:
+        """Give the folder of the backups of ``stack``, unless another one is said."""
+        return self.data / "backups" / stack
+
     def stack_file(self, stack: str) -> Path:
         """Give the settings of ``stack``."""
         return self.root / "stacks" / f"Pulumi.{stack}.yaml"

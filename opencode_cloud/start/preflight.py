@@ -6,6 +6,7 @@ from opencode_cloud.start import ports, stack_file
 from opencode_cloud.start.errors import StartError, UsageError
 from opencode_cloud.start.machine import Machine
 from opencode_cloud.start.plan import Context, Step
+from opencode_cloud.start.process import Runner
 
 
 def check_system(machine: Machine) -> None:
@@ -42,15 +43,22 @@ def check_port(context: Context) -> None:
     configured = int(settings.get("port") or stack_file.default_port(context.paths.root))
     port = context.options.port or configured
     address = settings.get("bind_address", "127.0.0.1")
-    if ports.is_free(address, port):
+    who = port_owner(context.runner, context.container, address, port)
+    if not who:
         return
-    publisher = context.runner.ask(
-        *("docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"),
-    ).out
-    if publisher == context.container:
-        return
-    who = f"the container {publisher}" if publisher else ports.owner(port)
-    unknown = f"another program (`sudo ss -ltnp sport = :{port}` tells which)"
     free = ports.next_free(address, port)
     instead = f" The next free one: ./start --port {free}" if free else ""
-    raise UsageError(f"Port {port} is in use by {who or unknown}.{instead}")
+    raise UsageError(f"Port {port} is in use by {who}.{instead}")
+
+
+def port_owner(runner: Runner, container: str, address: str, port: int) -> str:
+    """Say who has a port; empty when nobody has it, or the deployment's own container."""
+    if ports.is_free(address, port):
+        return ""
+    publisher = runner.ask(
+        *("docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"),
+    ).out
+    if publisher == container:
+        return ""
+    who = f"the container {publisher}" if publisher else ports.owner(port)
+    return who or f"another program (`sudo ss -ltnp sport = :{port}` tells which)"

@@ -11,6 +11,8 @@ from pathlib import Path
 NAMESPACE = "opencode"
 
 _SETTING = re.compile(rf"^ +{NAMESPACE}:([a-z_]+): *(\S.*?)\s*$", re.MULTILINE)
+# Pulumi writes it on a line of its own; `occ secret set` among others.
+_SECURE = re.compile(r"^\s+[^#\n]*\bsecure:", re.MULTILINE)
 _SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
 
 
@@ -18,7 +20,7 @@ def read(path: Path) -> dict[str, str]:
     """Give the plain settings in the file, without namespace; none when there is no file."""
     if not path.exists():
         return {}
-    return {key: _plain(value) for key, value in _SETTING.findall(path.read_text())}
+    return {key: _plain(value) for key, value in _SETTING.findall(_text(path))}
 
 
 def default_port(root: Path) -> int:
@@ -29,17 +31,22 @@ def default_port(root: Path) -> int:
 
 def has_secrets(path: Path) -> bool:
     """Whether the file holds values that only its passphrase opens."""
-    return path.exists() and re.search(r"^\s+secure:", path.read_text(), re.MULTILINE) is not None
+    return path.exists() and _SECURE.search(_text(path)) is not None
 
 
 def has_salt(path: Path) -> bool:
     """Whether the file is bound to a passphrase."""
-    return path.exists() and _SALT.search(path.read_text()) is not None
+    return path.exists() and _SALT.search(_text(path)) is not None
 
 
 def drop_salt(path: Path) -> None:
     """Free the file from its passphrase, so that the next one binds it anew."""
     path.write_text(_SALT.sub("", path.read_text()))
+
+
+def _text(path: Path) -> str:
+    # What else is wrong with the file is for whoever reads all of it to say.
+    return path.read_text(errors="replace")
 
 
 def _plain(value: str) -> str:

@@ -50,7 +50,7 @@ def finder(paths: Paths, *folders: Path, **environment: str) -> Finder:
 
 @pytest.fixture(autouse=True)
 def nothing_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "cached", lambda: None)
+    monkeypatch.setattr(engine, "built_programs", lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_an_official_release_comes_before_one_that_was_built(
     paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     built = install(tmp_path / "built")
-    monkeypatch.setattr(engine, "cached", lambda: built)
+    monkeypatch.setattr(engine, "built_programs", lambda _: built)
     give_plugins(paths.pulumi_home, built)
     found = finder(paths).find()
     assert found
@@ -141,7 +141,7 @@ def test_an_engine_whose_plugins_were_made_for_another_is_not_complete(
     paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     built = install(tmp_path / "built")
-    monkeypatch.setattr(engine, "cached", lambda: built)
+    monkeypatch.setattr(engine, "built_programs", lambda _: built)
     give_plugins(paths.pulumi_home, tmp_path / "an-older-build")
     assert finder(paths).find() is None
 

@@ -147,6 +147,14 @@ def test_a_build_asks_for_buildkit_with_the_programs_arguments(tmp_path: Path, e
     assert json.loads(engine.asked["buildargs"][0]) == {"EXTRA_CA_CERTIFICATES": "PEM\nPEM"}
 
 
+def test_a_build_takes_what_the_cache_has_unless_it_is_not_to(tmp_path: Path, engine: FakeEngine):
+    asked = recipe(tmp_path)
+    image_build.build(asked, print)
+    assert engine.asked.keys().isdisjoint({"nocache", "pull"})
+    image_build.build(asked | {"without_cache": True, "base_again": True}, print)
+    assert (engine.asked["nocache"], engine.asked["pull"]) == (["1"], ["1"])
+
+
 def test_a_build_that_fails_gives_the_engines_words(tmp_path: Path, engine: FakeEngine):
     engine.messages = [{"error": "process /bin/sh -c false: exit code 1"}]
     assert image_build.build(recipe(tmp_path), print) == "process /bin/sh -c false: exit code 1"

@@ -113,6 +113,21 @@ def test_settings_are_read_as_pulumi_writes_them(tmp_path: Path):
     assert stack_file.read(tmp_path / "none") == {}
 
 
+@pytest.mark.parametrize(
+    ("line", "has"),
+    [
+        ("  secret:A: {set: x, value: {secure: v1:a:b}}", True),
+        ("  secret:A: {secure: v1:a:b}", True),
+        ("  # secure: not any more", False),
+        ("  env:A: secured", False),
+    ],
+)
+def test_an_encrypted_value_is_seen_however_it_is_written(tmp_path: Path, line: str, has: bool):
+    file = tmp_path / "file.yaml"
+    file.write_text(f"config:\n{line}\n")
+    assert stack_file.has_secrets(file) == has
+
+
 def test_git_is_told_once_to_leave_a_tracked_stack_file_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

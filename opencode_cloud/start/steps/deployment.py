@@ -1,6 +1,7 @@
 """Step: ``pulumi up``."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -9,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from opencode_cloud import __version__
 from opencode_cloud.start.plan import Context, Outcome, Report
 from opencode_cloud.start.process import CommandError
 
@@ -26,6 +28,10 @@ class Deployment:
     """Makes the stack's resources what the program says."""
 
     context: Context
+    config_file: Path | None = None
+    """The stack's settings for this run; ``None``: its own file."""
+    refresh: bool = False
+    """Whether to look first what is there: an image may be another under its name of before."""
     title = "Deployment"
 
     def is_done(self) -> str:
@@ -50,6 +56,11 @@ class Deployment:
                 raise
             report.note("removed what an interrupted run had left, and trying again")
             changed = self._up(report)
+        except KeyboardInterrupt:
+            # One that was interrupted before it could listen has left its lock.
+            self._get_past_locks(report)
+            raise
+        self._note_applied()
         shown = self._pulumi_text("stack", "output", "--json", "--stack", self._stack)
         self.context.outputs = json.loads(shown)
         return Outcome(f"{changed} resources" if changed else "no change", changed=changed > 0)
@@ -58,11 +69,21 @@ class Deployment:
     def _stack(self) -> str:
         return self.context.options.stack
 
+    def _note_applied(self) -> None:
+        note = self.context.paths.applied(self._stack)
+        if self.config_file:
+            # What stands in the stack's own file is not what runs now.
+            note.unlink(missing_ok=True)
+            return
+        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note.write_text(fingerprint(self.context.paths.stack_file(self._stack)))
+
     def _command(self) -> tuple[str, ...]:
         options = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
         # What was stopped or removed behind Pulumi's back is only seen by looking.
-        refresh = () if self._runs() else ("--refresh",)
-        return ("pulumi", "up", "--stack", self._stack, *options, *refresh)
+        refresh = () if self._runs() and not self.refresh else ("--refresh",)
+        settings = ("--config-file", str(self.config_file)) if self.config_file else ()
+        return ("pulumi", "up", "--stack", self._stack, *options, *settings, *refresh)
 
     def _runs(self) -> bool:
         running = self.context.runner.ask(
@@ -110,8 +131,8 @@ class Deployment:
     def _get_past_locks(self, report: Report) -> None:
         """Wait for another Pulumi that works on the stack; free it of one that was killed."""
         for lock in self._locks():
-            owner = _owner(lock)
-            while owner and lock.exists() and _is_alive(owner):
+            owner = lock_owner(lock)
+            while owner and lock.exists() and is_alive(owner):
                 report.progress(f"waiting for another pulumi (process {owner}) to end")
                 time.sleep(0.5)
         if self._locks():
@@ -121,7 +142,7 @@ class Deployment:
     def _locks(self) -> list[Path]:
         """Give the locks on the stack whose owners were or are on this machine."""
         folder = self.context.paths.state / ".pulumi" / "locks"
-        return [lock for lock in folder.rglob(f"opencode/{self._stack}/*.json") if _owner(lock)]
+        return [lock for lock in folder.rglob(f"opencode/{self._stack}/*.json") if lock_owner(lock)]
 
     def _remove_left_over(self) -> bool:
         """Remove this stack's own container and network; its data is in volumes."""
@@ -136,6 +157,12 @@ class Deployment:
         return any(removed)
 
 
+def fingerprint(settings: Path) -> str:
+    """Give what tells one content of a stack's file, applied by one version of us, from others."""
+    content = settings.read_bytes() if settings.exists() else b""
+    return hashlib.sha256(f"{__version__}\n".encode() + content).hexdigest()
+
+
 def diagnostics(lines: list[str]) -> list[str]:
     """Give what Pulumi printed about why it failed, before its lists of outputs and counts."""
     if "Diagnostics:" not in lines:
@@ -147,7 +174,7 @@ def diagnostics(lines: list[str]) -> list[str]:
     return list(explained)
 
 
-def _owner(lock: Path) -> int | None:
+def lock_owner(lock: Path) -> int | None:
     """Give the process that made the lock, if it was one of this machine's."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         owner = json.loads(lock.read_text())
@@ -155,7 +182,8 @@ def _owner(lock: Path) -> int | None:
     return None
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of that number is a running Pulumi."""
     try:
         os.kill(process, 0)
         # Its number may be another program's by now.
