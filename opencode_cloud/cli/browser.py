@@ -21,7 +21,7 @@ def open_page(
     """Open opencode in the browser; where there is none, print its address."""
     options = options_of(context)
     refuse_json(options, "open")
-    deployment = options.deployment()
+    deployment = options.needed()
     deployment.require_running()
     if not deployment.url:
         raise OperationError(

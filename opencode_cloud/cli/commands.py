@@ -98,12 +98,23 @@ def _note(context: Any, option: Any, value: Any) -> Any:
     return value
 
 
+class InterruptedWithWordsError(Exception):
+    """An interruption, and what there is to say of it."""
+
+
 class Command(TyperCommand):
     """A command that takes the global options after its name as well."""
 
     def __init__(self, **settings: Any) -> None:
         settings["params"] = _among_its_own(settings.get("params") or [])
         super().__init__(**settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; an interruption keeps its words, which Typer would make an exit code of."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedWithWordsError(str(interrupt)) from None
 
 
 class Group(TyperGroup):

@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from opencode_cloud.cli import mount
+from opencode_cloud.cli.asking import agrees
+from opencode_cloud.cli.changing import Apply, make, print_json, stack_file
 from opencode_cloud.cli.commands import Command, Group, examples
 from opencode_cloud.cli.main import complain
 from opencode_cloud.cli.options import Options, options_of
-from opencode_cloud.ops.deployment import checkout
 from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
@@ -57,10 +59,10 @@ def show(context: typer.Context) -> None:
     from opencode_cloud.ops import stack_config
 
     options = options_of(context)
-    file = _file(options)
+    file = stack_file(options)
     found = stack_config.overview(file.read(), file.stack)
     if options.json:
-        _print_json(found)
+        print_json(found)
     else:
         _print_settings(found, options)
     if found.problems:
@@ -74,10 +76,10 @@ def get(context: typer.Context, key: Key) -> None:
     from opencode_cloud.settings import as_config
 
     options = options_of(context)
-    file = _file(options)
+    file = stack_file(options)
     row = stack_config.row(file.read(), stack_config.setting_name(key))
     if options.json:
-        _print_json(row)
+        print_json(row)
     elif row.value is None:
         raise OperationError(
             f"{row.key} is encrypted. To see it: pulumi config get {row.key} -s {file.stack}"
@@ -91,35 +93,40 @@ def get(context: typer.Context, key: Key) -> None:
     cls=Command,
     epilog=examples("occ config set port 8080", "occ config set rate-limit-attempts 10 --yes"),
 )
-def set_(context: typer.Context, key: Key, value: Value) -> None:
+def set_(context: typer.Context, key: Key, value: Value, apply: Apply = False) -> None:
     """Give a setting a value, after saying what that means for the deployment."""
     from opencode_cloud.ops import stack_config
 
     options = options_of(context)
-    file = _file(options)
+    file = stack_file(options)
+    document = file.read()
     name = stack_config.setting_name(key)
-    change = stack_config.set_value(file.read(), file.stack, name, value)
-    _apply(options, file, change, options.occ("config", "set", name, shlex.quote(value), "--yes"))
+    command = options.occ("config", "set", name, shlex.quote(value), "--yes")
+    if name == "mounts":
+        value = mount.as_agreed(options, document, value, command)
+    change = stack_config.set_value(document, file.stack, name, value)
+    make(options, file, change, command, apply=apply)
 
 
 @app.command(cls=Command, epilog=examples("occ config unset port"))
-def unset(context: typer.Context, key: Key) -> None:
+def unset(context: typer.Context, key: Key, apply: Apply = False) -> None:
     """Let a setting have its default again, after saying what that means."""
     from opencode_cloud.ops import stack_config
 
     options = options_of(context)
-    file = _file(options)
+    file = stack_file(options)
     change = stack_config.unset(file.read(), file.stack, key)
-    _apply(options, file, change, options.occ("config", "unset", shlex.quote(key), "--yes"))
+    command = options.occ("config", "unset", shlex.quote(key), "--yes")
+    make(options, file, change, command, apply=apply)
 
 
 @app.command(cls=Command, epilog=examples("occ config edit", "EDITOR=nano occ config edit"))
-def edit(context: typer.Context) -> None:
+def edit(context: typer.Context, apply: Apply = False) -> None:
     """Open the settings in $VISUAL or $EDITOR; they are checked before they take effect."""
     options = options_of(context)
-    file = _file(options)
+    file = stack_file(options)
     change = _edit(options, file, file.read())
-    _apply(options, file, change, options.occ("config", "edit", "--yes"))
+    make(options, file, change, options.occ("config", "edit", "--yes"), apply=apply)
 
 
 @app.command(cls=Command, epilog=examples("occ config schema > stack.schema.json"))
@@ -130,90 +137,10 @@ def schema() -> None:
     print(json.dumps(stack_schema(), indent=2))
 
 
-def _file(options: Options) -> "StackFile":
-    from opencode_cloud.ops.stack_config import StackFile
-
-    root = checkout()
-    if not root:
-        raise OperationError(
-            "Settings are kept in a checkout of opencode-cloud, and this program is not in one. "
-            "Run the occ of a checkout: there ./start installs it as .venv/bin/occ."
-        )
-    return StackFile(root, options.host)
-
-
 def _refuse(problems: "list[Problem]", stack: str) -> None:
     from opencode_cloud.settings import SettingsError
 
     raise SettingsError(stack, problems)
-
-
-def _apply(options: Options, file: "StackFile", change: "Change", yes: str) -> None:
-    """Say what a change means, ask, make it, and say what comes next.
-
-    Args:
-        yes: the command that does the same without asking.
-    """
-    from opencode_cloud.ops.stack_config import Written
-
-    command = f"pulumi up -s {file.stack}" if change.can_be_applied else None
-    if change.is_none:
-        _tell(options, f"{file.name} says so already. Nothing was changed.")
-    else:
-        _explain(options, file, change)
-        _ask(options, change, yes)
-        file.write(change)
-        apply = f" To apply it: {_ready()}{command}" if command else ""
-        _tell(options, f"Written to {file.name}.{apply}")
-    if options.json:
-        _print_json(Written(file.stack, file.name, change.differences, change.impact, command))
-    for problem in change.problems:
-        print(f"Still in the way: {problem}", file=sys.stderr)
-
-
-def _explain(options: Options, file: "StackFile", change: "Change") -> None:
-    from opencode_cloud.ops.stack_config import default
-
-    for difference in change.differences:
-        old, new = (
-            f"{default(difference.key)!r} (default)" if value is None else repr(value)
-            for value in (difference.old, difference.new)
-        )
-        _tell(options, f"{difference.key}: {old} -> {new}")
-    up = f"pulumi up -s {file.stack}"
-    if change.impact:
-        _tell(options, "\n  ".join((f"At the next `{up}`:", *change.impact.meaning)))
-    elif not change.problems:
-        _tell(options, "What this needs cannot be told here: `pulumi preview` shows it.")
-
-
-def _ask(options: Options, change: "Change", command: str) -> None:
-    from opencode_cloud.ops.stack_config import Need
-
-    if options.yes or change.need not in (Need.REPLACE, Need.DATA):
-        return
-    if options.can_ask:
-        if not _agrees("Write it? [y/N]", default=False):
-            raise OperationError("Nothing was changed.")
-    # A file that is written asks again, by `pulumi up`; what endangers data is asked twice.
-    elif change.need is Need.DATA:
-        meaning = " ".join(change.impact.meaning) if change.impact else ""
-        raise OperationError(
-            f"{meaning}\nThere is nobody to ask whether that is meant. Say so: {command}"
-        )
-
-
-def _agrees(question: str, *, default: bool) -> bool:
-    print(question, end=" ", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline()
-    if not answer.strip():
-        return default and bool(answer)
-    return answer.strip().lower() in ("y", "yes")
-
-
-def _ready() -> str:
-    """Give what a shell needs before plain ``pulumi`` works on our stacks."""
-    return "" if "PULUMI_BACKEND_URL" in os.environ else 'eval "$(./start --print-env)"; '
 
 
 def _edit(options: Options, file: "StackFile", before: "Document") -> "Change":
@@ -236,7 +163,7 @@ def _edit(options: Options, file: "StackFile", before: "Document") -> "Change":
                 if options.yes or not options.can_ask:
                     raise
                 complain(str(error))
-            if not _agrees("Edit again? [Y/n]", default=True):
+            if not agrees("Edit again? [Y/n]", default=True):
                 raise OperationError("Nothing was changed.")
 
 
@@ -270,18 +197,6 @@ def _text(draft: Path) -> str:
         return draft.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise OperationError(f"What was edited cannot be read: {error}") from None
-
-
-def _tell(options: Options, text: str) -> None:
-    """Print what is good to know, beside the JSON that programs read."""
-    if not options.quiet:
-        print(text, file=sys.stderr if options.json else sys.stdout)
-
-
-def _print_json(found: Any) -> None:
-    from pydantic import TypeAdapter
-
-    print(TypeAdapter(type(found)).dump_json(found, indent=2).decode())
 
 
 def _print_settings(found: "Overview", options: Options) -> None:

@@ -47,5 +47,9 @@ class LiveLine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can stand there."""
         if self._live and not self._quiet:
             print(_CLEAR, end="", file=sys.stderr, flush=True)

@@ -24,12 +24,17 @@ def run(arguments: Sequence[str]) -> int:
         # Asked by scripts, often: all else would be loaded for nothing.
         print(f"opencode-cloud {__version__}")
         return DONE
-    from opencode_cloud.cli import app
+    if _command(arguments) == "status":
+        from opencode_cloud.cli import status_alone as program
+    else:
+        from opencode_cloud.cli import app as program
 
     try:
-        code = app.call(arguments, _name())
+        code = program.call(arguments, _name())
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if words := str(interrupt):
+            complain(words)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has seen enough; Python shall not complain at the end either.
@@ -42,6 +47,17 @@ def run(arguments: Sequence[str]) -> int:
         complain(_words(error))
         return FAILED
     return code
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """Find the first word that is neither an option nor its value; empty when there is none."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--host":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
 
 
 def _words(error: Exception) -> str:

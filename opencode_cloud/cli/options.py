@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import typer
 
+from opencode_cloud.ops import project
 from opencode_cloud.ops.deployment import (
     DEFAULT_STACK,
     Deployment,
-    checkout,
     engine_of,
     find,
     occ,
 )
+from opencode_cloud.ops.docker_engine import Engine
+from opencode_cloud.ops.errors import NoDeploymentError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,29 @@ class Options:
         Raises:
             OperationError: there is none, or Docker cannot be asked.
         """
-        return find(self.host, engine_of(self.host, checkout(), self.trace))
+        return find(self.host, self.engine())
+
+    def engine(self) -> Engine:
+        """Give the Docker engine that is meant.
+
+        Raises:
+            OperationError: it cannot be reached from here.
+        """
+        return engine_of(self.host, project.folder(), self.trace)
+
+    def needed(self) -> Deployment:
+        """Find the deployment that is meant; where there is none, offer to set it up.
+
+        Raises:
+            OperationError: there is none and nobody to ask, or Docker cannot be asked.
+        """
+        try:
+            return self.deployment()
+        except NoDeploymentError as missing:
+            from opencode_cloud.cli import setup
+
+            setup.offer(self, missing)
+        return self.deployment()
 
     def occ(self, *words: str) -> str:
         """Write a command as it is typed for this deployment."""

@@ -35,7 +35,7 @@ def shell(
     refuse_json(options, "shell")
     person = terminal.ROOT if root else terminal.AGENT
     try:
-        code = terminal.attach(options.deployment(), command or [], person)
+        code = terminal.attach(options.needed(), command or [], person)
     except terminal.EndedBySignalError as error:
         raise typer.Exit(_BY_SIGNAL + error.number) from None
     raise typer.Exit(code)

@@ -40,7 +40,7 @@ def remove(context: typer.Context, name: Name, force: Force = False) -> None:
     """Remove a user and the user's home folder; whoever is signed in as that user is signed out."""
     options = options_of(context)
     refuse_json(options, "user remove")
-    deployment = options.deployment()
+    deployment = options.needed()
     _confirm(options, name, force=force)
     _change(deployment, "remove", name, force=force)
     options.say(f"{name} is removed.")
@@ -50,7 +50,7 @@ def disable(context: typer.Context, name: Name, force: Force = False) -> None:
     """Keep a user from signing in, until enabled again; all their sessions end."""
     options = options_of(context)
     refuse_json(options, "user disable")
-    _change(options.deployment(), "disable", name, force=force)
+    _change(options.needed(), "disable", name, force=force)
     options.say(f"{name} cannot sign in until: {options.occ('user', 'enable', name)}")
 
 
@@ -58,7 +58,7 @@ def enable(context: typer.Context, name: Name) -> None:
     """Let a disabled user sign in again, with the password of before."""
     options = options_of(context)
     refuse_json(options, "user enable")
-    _change(options.deployment(), "enable", name)
+    _change(options.needed(), "enable", name)
     options.say(f"{name} can sign in.")
 
 
@@ -67,7 +67,7 @@ def list_users(context: typer.Context) -> None:
     from opencode_cloud.ops.users import users
 
     options = options_of(context)
-    found = users(options.deployment())
+    found = users(options.needed())
     if options.json:
         print(json.dumps([asdict(user) for user in found]))
         return
@@ -87,7 +87,7 @@ def _give_password(
         raise typer.BadParameter(
             "--password-stdin gives a password and --generate makes one: use one of the two."
         )
-    deployment = options.deployment()
+    deployment = options.needed()
     deployment.require_running()
     password = _password(options, verb, name, stdin=stdin, generate=generate)
     from opencode_cloud.ops.users import change

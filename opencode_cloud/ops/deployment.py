@@ -8,9 +8,9 @@ from typing import Any
 
 from opencode_cloud.ops.docker_engine import Engine, Trace
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
+from opencode_cloud.ops.project import DEFAULT_STACK, setup_command
 from opencode_cloud.start import stack_file
 
-DEFAULT_STACK = "local"
 DEFAULT_SOCKET = "/var/run/docker.sock"
 LABEL = "org.opencode-cloud.stack"
 """As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
@@ -108,14 +108,8 @@ def occ(stack: str, *words: str) -> str:
     return " ".join(("occ", *host, *words))
 
 
-def checkout() -> Path | None:
-    """Give the checkout that this package lies in, if it does."""
-    root = Path(__file__).parents[2]
-    return root if (root / "Pulumi.yaml").is_file() else None
-
-
-def engine_of(stack: str, root: Path | None, trace: Trace | None = None) -> Engine:
-    """Give the Docker engine that the stack's settings name.
+def engine_of(stack: str, root: Path, trace: Trace | None = None) -> Engine:
+    """Give the Docker engine that the stack's settings name, in the program's folder `root`.
 
     Raises:
         OperationError: the name cannot be a stack's, or the engine cannot be reached from here.
@@ -125,7 +119,7 @@ def engine_of(stack: str, root: Path | None, trace: Trace | None = None) -> Engi
             f"{stack!r} cannot be a stack's name: --host (or OPENCODE_STACK) takes up to 40 of "
             "a-z, 0-9, _ and -."
         )
-    settings = stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml") if root else {}
+    settings = stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml")
     host = settings.get("docker_host") or f"unix://{DEFAULT_SOCKET}"
     if not host.startswith("unix://"):
         raise OperationError(
@@ -153,7 +147,7 @@ def find(stack: str, engine: Engine) -> Deployment:
     if (facts["Config"]["Labels"] or {}).get(LABEL) != stack:
         raise NoDeploymentError(
             f"The container {name} is not a deployment of ours: it has no label {LABEL}={stack}. "
-            f"Rename it (docker rename {name} OTHER), then: {_make(stack)}"
+            f"Rename it (docker rename {name} OTHER), then: {setup_command(stack)}"
         )
     return Deployment(stack, engine, facts)
 
@@ -171,8 +165,4 @@ def _missing(stack: str, engine: Engine) -> NoDeploymentError:
         text += f" Did you mean --host {close[0]}?"
     elif known:
         text += f" There is {', '.join(known)}: choose by --host NAME."
-    return NoDeploymentError(f"{text} To make it: {_make(stack)}")
-
-
-def _make(stack: str) -> str:
-    return "./start" if stack == DEFAULT_STACK else f"./start --stack {stack}"
+    return NoDeploymentError(f"{text} To make it: {setup_command(stack)}")

@@ -37,7 +37,7 @@ class Engine:
     socket_path: str
     trace: Trace = _untraced
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, /, **query: str | int) -> Any:
         """Ask for a JSON document."""
         return self._ask("GET", path, query)
 
@@ -52,8 +52,12 @@ class Engine:
         """Have something done; gives its JSON answer, or None. Already done is no error."""
         return self._ask("POST", path, query or {}, body, seconds)
 
+    def delete(self, path: str, **query: str | int) -> None:
+        """Have something removed; gone already is an error of status 404."""
+        self._ask("DELETE", path, query)
+
     @contextmanager
-    def stream(self, path: str, **query: str | int) -> Iterator[BinaryIO]:
+    def stream(self, path: str, /, **query: str | int) -> Iterator[BinaryIO]:
         """Read an answer that may go on for ever."""
         with self._connected(ANSWER_SECONDS) as connection:
             reader = self._request(connection, "GET", path, query)
@@ -61,10 +65,12 @@ class Engine:
             yield reader
 
     @contextmanager
-    def hijack(self, path: str, body: Any) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    def hijack(
+        self, path: str, body: Any, *, query: Mapping[str, str | int] | None = None
+    ) -> Iterator[tuple[socket.socket, BinaryIO]]:
         """Turn a connection into a command's streams: write to the first, read from the second."""
         with self._connected(ANSWER_SECONDS) as connection:
-            reader = self._request(connection, "POST", path, {}, body, upgrade=True)
+            reader = self._request(connection, "POST", path, query or {}, body, upgrade=True)
             connection.settimeout(None)
             yield connection, reader
 
@@ -158,6 +164,6 @@ def _unreachable(path: str, error: OSError) -> EngineError:
         )
     return EngineError(
         f"No Docker engine answers at {path} ({error.strerror or error}). Start it "
-        "(sudo systemctl start docker, or Docker Desktop), or say where it is: "
-        "pulumi config set opencode:docker_host unix:///path/to/docker.sock"
+        "(sudo systemctl start docker, or Docker Desktop), have `occ setup` install one, or say "
+        "where it is: pulumi config set opencode:docker_host unix:///path/to/docker.sock"
     )

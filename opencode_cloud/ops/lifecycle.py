@@ -2,10 +2,10 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from opencode_cloud.ops import health, logs
+from opencode_cloud.ops import health, logs, ports
 from opencode_cloud.ops.deployment import Deployment, occ
 from opencode_cloud.ops.errors import EngineError, OperationError
 
@@ -14,6 +14,8 @@ _STOP_SECONDS = 60
 """More than the engine gives the container before it kills it."""
 _TRY_EVERY = 0.3
 _ENDED = ("exited", "dead")
+_PLAIN, _METRICS = "8080/tcp", "8081/tcp"
+"""Ports in the container; the first is the gateway's, or under TLS sends people on to it."""
 
 
 def start(deployment: Deployment, progress: Callable[[str], None]) -> bool:
@@ -123,16 +125,25 @@ def taken_port(message: str) -> str:
 
 
 def _taken(deployment: Deployment, port: str) -> str:
-    running = deployment.engine.get("/containers/json")
-    owners = [
-        container["Names"][0].lstrip("/")
-        for container in running
-        if any(str(each.get("PublicPort")) == port for each in container["Ports"])
-    ]
-    owner = f"the container {owners[0]}" if owners else "another program on this machine"
-    free = f"docker stop {owners[0]}" if owners else f"ss -ltnp 'sport = :{port}' shows which"
-    return (
-        f"Port {port} is in use by {owner}, so that {deployment.stack!r} cannot start. Free it "
-        f"({free}), or give the deployment another port: ./start --stack {deployment.stack} "
-        "--port NUMBER"
-    )
+    found = ports.described(_address(deployment, port), int(port), deployment.engine)
+    return ports.explained(found, deployment.stack, _setting(deployment, port))
+
+
+def _bound(deployment: Deployment, port: str) -> Iterator[tuple[str, str]]:
+    """Give what is to lead into the container from a port: address, and port inside."""
+    for inside, bindings in (deployment.facts["HostConfig"]["PortBindings"] or {}).items():
+        for binding in bindings or []:
+            if binding["HostPort"] == port:
+                yield binding["HostIp"], inside
+
+
+def _address(deployment: Deployment, port: str) -> str:
+    return next((address for address, _ in _bound(deployment, port) if address), "127.0.0.1")
+
+
+def _setting(deployment: Deployment, port: str) -> str:
+    """Name the setting that a port comes from."""
+    inside = next((inside for _, inside in _bound(deployment, port)), "")
+    if inside == _METRICS:
+        return "metrics_port"
+    return "http_port" if inside == _PLAIN and deployment.tls != "off" else "port"

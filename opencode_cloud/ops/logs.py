@@ -149,8 +149,13 @@ def check_process(name: str) -> None:
 
 def that_matter(lines: list[str], count: int = 15) -> list[str]:
     """Choose the lines that tell most likely why something failed."""
-    telling = [line for line in lines if _TELLING.search(line)]
+    telling = [line for line in lines if tells(line)]
     return (telling or lines)[-count:]
+
+
+def tells(line: str) -> bool:
+    """Whether a line is about something that failed."""
+    return _TELLING.search(line) is not None
 
 
 _TELLING = re.compile(

@@ -20,6 +20,9 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from opencode_cloud.environment import ENV, SECRET
+from opencode_cloud.environment import problems as environment_problems
+from opencode_cloud.ops.project import setup_command
 from opencode_cloud.ops.stack_document import KEY, Document, StackConfigError
 from opencode_cloud.settings import (
     ImageSource,
@@ -35,8 +38,23 @@ from opencode_cloud.spec.image import image_spec
 # --- names and values -------------------------------------------------------
 
 _USERS = "users are made by `occ user add NAME`, and kept by the deployment itself"
-_MOVED = {"auth_username": _USERS, "auth_password": _USERS, "users": _USERS}
+_VARIABLES = "a variable for opencode is set by `occ env set NAME=VALUE`"
+_SECRETS = "a secret for opencode is set by `occ secret set NAME`"
+_MOVED = {
+    **dict.fromkeys((ENV, "environment"), _VARIABLES),
+    **dict.fromkeys((SECRET, "secrets"), _SECRETS),
+    "auth_username": _USERS,
+    "auth_password": _USERS,
+    "users": _USERS,
+    "boot_mode": "the Docker engine starts the deployment when the machine boots; restart_policy "
+    "says when",
+    "allow_unauthenticated_network": "nothing but /health answers without a login, on any "
+    "network; allow_network_exposure allows a bind_address that others can reach",
+}
 """Settings that there were in older programs, and what does their work now."""
+
+_ALIASES = {"bind": "bind_address", "mount": "mounts", "opencode_web_port": "port"}
+"""Other names that people know settings by."""
 
 
 def setting_name(given: str) -> str:
@@ -46,10 +64,12 @@ def setting_name(given: str) -> str:
         StackConfigError: there is none of that name; says which one may be meant.
     """
     name = bare_name(given)
+    name = _ALIASES.get(name, name)
     if name in Settings.model_fields:
         return name
-    if name in _MOVED:
-        raise StackConfigError(f"{name} is not a setting: {_MOVED[name]}.")
+    word = name.partition(":")[0]
+    if word in _MOVED:
+        raise StackConfigError(f"{name} is not a setting: {_MOVED[word]}.")
     raise StackConfigError(f"{given!r} is not a setting. {_what_there_is(name)}")
 
 
@@ -122,6 +142,8 @@ _MEANING = {
     Need.UPDATE: "The running container gets it without an interruption.",
     Need.REPLACE: f"The container is replaced, and away for some seconds. {_STAYS}",
 }
+REPLACED = Impact(Need.REPLACE, (_MEANING[Need.REPLACE],))
+"""What another variable or secret comes to."""
 
 
 def impact(old: Settings, new: Settings) -> Impact:
@@ -131,8 +153,13 @@ def impact(old: Settings, new: Settings) -> Impact:
     # The answer is the same for any name and folder.
     old_image, new_image = (image_spec(settings, "any", Path()) for settings in (old, new))
     old_spec, new_spec = (container_spec(settings, "any") for settings in (old, new))
-    # Memory is the one thing that the provider changes in a running container.
-    resized = replace(old_spec, memory_mb=new_spec.memory_mb)
+    # All that the provider changes in a running container.
+    resized = replace(
+        old_spec,
+        memory_mb=new_spec.memory_mb,
+        restart=new_spec.restart,
+        most_restarts=new_spec.most_restarts,
+    )
     need = Need.NOTHING if old_spec == new_spec else Need.UPDATE
     if old_image != new_image or resized != new_spec:
         need = Need.REPLACE
@@ -266,7 +293,14 @@ def _change(
     differences = tuple(_differences(before, after))
     old, new = _settings(before, stack), _settings(after, stack)
     needed = impact(old, new) if old and new else None
+    if needed and needed.need in (Need.NOTHING, Need.UPDATE) and _gives_another(before, after):
+        needed = REPLACED
     return Change(before.text, after.text, differences, needed, tuple(problems))
+
+
+def _gives_another(before: Document, after: Document) -> bool:
+    """Whether opencode's environment is another."""
+    return any(before.of(each).whole != after.of(each).whole for each in (ENV, SECRET))
 
 
 def _differences(before: Document, after: Document) -> Iterator[Difference]:
@@ -274,6 +308,17 @@ def _differences(before: Document, after: Document) -> Iterator[Difference]:
         old, new = before.said(name), after.said(name)
         if old != new:
             yield Difference(name, old, new)
+    for namespace in (ENV, SECRET):
+        yield from differences(before.of(namespace), after.of(namespace))
+
+
+def differences(before: Document, after: Document) -> Iterator[Difference]:
+    """Say what is another in a namespace that is not the settings' own."""
+    was, is_now = before.whole, after.whole
+    for name in {**was, **is_now}:
+        if was.get(name) != is_now.get(name):
+            key = f"{before.namespace}:{name}"
+            yield Difference(key, before.said(name), after.said(name))
 
 
 def _settings(document: Document, stack: str) -> Settings | None:
@@ -286,11 +331,22 @@ def _settings(document: Document, stack: str) -> Settings | None:
 
 
 def _problems(document: Document, stack: str) -> list[Problem]:
+    found = _environment_problems(document)
     try:
         load(document.values, stack)
     except SettingsError as error:
-        return [problem for problem in error.problems if problem.key not in document.encrypted]
-    return []
+        found += [problem for problem in error.problems if problem.key not in document.encrypted]
+    return found
+
+
+def _environment_problems(document: Document) -> list[Problem]:
+    said: dict[str, str] = {}
+    encrypted: set[str] = set()
+    for namespace in (ENV, SECRET):
+        there = document.of(namespace)
+        said |= {f"{namespace}:{name}": there.said(name) or "" for name in there.entries}
+        encrypted |= {f"{namespace}:{name}" for name in there.encrypted}
+    return environment_problems(said, encrypted)
 
 
 # --- what there is ----------------------------------------------------------
@@ -428,7 +484,7 @@ class StackFile:
         hint = f"Did you mean {close[0]}?" if close else f"There is {', '.join(stacks) or 'none'}."
         return (
             f"There is no {self.name}, where the settings of the stack {self.stack} would be. "
-            f"{hint}\n`./start --stack {self.stack}` makes it, and a deployment of it."
+            f"{hint}\n`{setup_command(self.stack)}` makes it, and a deployment of it."
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ _LAYOUT = "is laid out in a way that occ cannot change without touching the rest
 _PLAIN = re.compile(
     r"[A-Za-z/][A-Za-z0-9_./:@,+=-]*[A-Za-z0-9_/=+-]|[0-9]+(?:\.[0-9]+){3}(?:/[0-9]+)?"
 )
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _STRING = "tag:yaml.org,2002:str"
 _NULLS = ("", "~", "null", "Null", "NULL")
 _INTEGER = "tag:yaml.org,2002:int"
@@ -50,22 +51,27 @@ class Entry:
 
 @dataclass(frozen=True)
 class Document:
-    """The text of a stack's file, and the settings in it."""
+    """The text of a stack's file, and what one namespace has in it: the settings, unless said."""
 
     name: str
     """Of the file, for messages."""
     text: str
+    namespace: str = NAMESPACE
+
+    def of(self, namespace: str) -> "Document":
+        """Give the same text as another namespace's."""
+        return replace(self, namespace=namespace)
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """Every setting in the file, by bare name, in the file's order.
+        """Every setting of the namespace, by bare name, in the file's order.
 
         Raises:
             StackConfigError: the file cannot be read.
         """
         found: dict[str, Entry] = {}
         for key, (key_node, value_node) in self._config.items():
-            match = KEY.fullmatch(key)
+            match = self._key.fullmatch(key)
             if not match:
                 continue
             if match[1] in found:
@@ -88,6 +94,11 @@ class Document:
         """Names of the settings whose values only the passphrase opens."""
         return {name for name, entry in self.entries.items() if entry.encrypted}
 
+    @property
+    def whole(self) -> dict[str, Any]:
+        """All that the file says of each setting, for comparing."""
+        return {name: _shape(entry.value_node) for name, entry in self.entries.items()}
+
     def said(self, name: str) -> str | None:
         """Give what the file says of a setting; ``None`` when it does not name it."""
         entry = self.entries.get(name)
@@ -99,19 +110,27 @@ class Document:
         Raises:
             StackConfigError: the file's layout does not allow it.
         """
-        scalar = _written(value)
+        return self._checked(self._with(name, _written(value)), name, value)
+
+    def with_encrypted(self, name: str, ciphertext: str, moment: str) -> "Document":
+        """Give the document in which ``name`` has an encrypted value, and when it was set.
+
+        Raises:
+            StackConfigError: the file's layout does not allow it.
+        """
+        # On one line, so that it takes the place of whatever was there.
+        value = f"{{set: {json.dumps(moment)}, value: {{secure: {json.dumps(ciphertext)}}}}}"
+        return self._checked(self._with(name, value), name, ENCRYPTED)
+
+    def _with(self, name: str, scalar: str) -> str:
         entry = self.entries.get(name)
-        line = f"{NAMESPACE}:{name}: {scalar}"
+        line = f"{self.namespace}:{name}: {scalar}"
         if entry:
-            text = self._replaced(entry, scalar)
-        elif "config" not in self._root:
+            return self._replaced(entry, scalar)
+        if "config" not in self._root:
             gap = "" if not self.text or self.text.endswith("\n") else self._eol
-            text = f"{self.text}{gap}config:{self._eol}  {line}{self._eol}"
-        elif not self._config:
-            text = self._first(line)
-        else:
-            text = self._appended(line)
-        return self._checked(text, name, value)
+            return f"{self.text}{gap}config:{self._eol}  {line}{self._eol}"
+        return self._appended(line) if self._config else self._first(line)
 
     def without(self, name: str) -> "Document":
         """Give the document without ``name``, and nothing else different.
@@ -130,10 +149,21 @@ class Document:
             text = f"{text[:colon]} {{}}{text[colon:]}"
         return self._checked(text, name, None)
 
+    def top_level(self, key: str) -> str:
+        """Give the line of a text outside of ``config:``; empty where there is none."""
+        _, node = self._root.get(key, (None, None))
+        return f"{key}: {json.dumps(node.value)}" if isinstance(node, yaml.ScalarNode) else ""
+
     @property
     def elsewhere(self) -> dict[str, Any]:
         """Give what the file says outside of ``config:``, for comparing."""
         return {key: _shape(value) for key, (_, value) in self._root.items() if key != "config"}
+
+    @property
+    def _key(self) -> re.Pattern[str]:
+        if self.namespace == NAMESPACE:
+            return KEY
+        return re.compile(rf"{self.namespace}:(?:config:)?([^:]+)")
 
     @cached_property
     def _root(self) -> _Pairs:
@@ -212,14 +242,15 @@ class Document:
         return f"{self.text[:end]}{gap}{indent}{line}{self._eol}{self.text[end:]}"
 
     def _checked(self, text: str, name: str, value: str | None) -> "Document":
-        changed = Document(self.name, text)
+        changed = Document(self.name, text, self.namespace)
         try:
-            right = changed._rest(name) == self._rest(name) and changed.values.get(name) == value
+            right = changed._rest(name) == self._rest(name) and changed.said(name) == value
         except StackConfigError:
             right = False
         if right:
             return changed
-        rest = f"set {NAMESPACE}:{name} ..." if value is not None else f"rm {NAMESPACE}:{name}"
+        key = f"{self.namespace}:{name}"
+        rest = f"set {key} ..." if value is not None else f"rm {key}"
         raise StackConfigError(
             f"{self.name} {_LAYOUT}.\nChange it by `occ config edit`, or by `pulumi config {rest}`."
         )
@@ -229,7 +260,7 @@ class Document:
         config = {
             key: _shape(value)
             for key, (_, value) in self._config.items()
-            if not (match := KEY.fullmatch(key)) or match[1] != name
+            if not (match := self._key.fullmatch(key)) or match[1] != name
         }
         return self.elsewhere, config
 
@@ -285,4 +316,7 @@ def _written(value: str) -> str:
     is_text = SafeLoader("").resolve(yaml.ScalarNode, value, (True, False)) == _STRING
     if is_text and value.lower() not in ("y", "n") and _PLAIN.fullmatch(value):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # As JSON, but for what YAML takes for no text at all.
+    return _UNPRINTABLE.sub(
+        lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False)
+    )

@@ -21,6 +21,8 @@ from opencode_cloud.ops.frames import STDERR, frames
 WORKSPACE = "/workspace"
 _MARK = "OCC_SHELL"
 """Variable by which a command and all that it started are found again."""
+_VARIABLE = "OPENCODE_CLOUD_ENV_"
+"""As `opencode_cloud.spec.container` writes it; importing that costs 0.1 s."""
 _PIECE = 65536
 """Bytes."""
 _PASSED_ON = ("TERM", "COLORTERM", "LANG", "LC_ALL", "NO_COLOR")
@@ -75,6 +77,20 @@ def environment(person: Person, ours: Mapping[str, str], *, terminal: bool) -> l
     return [f"{name}={value}" for name, value in values.items()]
 
 
+def variables(person: Person, container: Mapping[str, str]) -> list[str]:
+    """Give what `occ env` set for opencode, as NAME=VALUE.
+
+    Root gets none of it: a PATH of the agent's own choice would decide what root runs.
+    """
+    if person != AGENT:
+        return []
+    return [
+        f"{name.removeprefix(_VARIABLE)}={value}"
+        for name, value in container.items()
+        if name.startswith(_VARIABLE)
+    ]
+
+
 def is_terminal() -> bool:
     """Whether a person sits at both ends: what is typed, and what is shown."""
     return os.isatty(0) and os.isatty(1)
@@ -97,7 +113,11 @@ def attach(deployment: Deployment, words: Sequence[str], person: Person) -> int:
         "WorkingDir": WORKSPACE,
         "AttachStdin": True,
         "Tty": terminal,
-        "Env": [*environment(person, os.environ, terminal=terminal), mark],
+        "Env": [
+            *environment(person, os.environ, terminal=terminal),
+            *variables(person, deployment.environment),
+            mark,
+        ],
     }
     if size:
         options["ConsoleSize"] = size

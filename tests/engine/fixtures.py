@@ -13,6 +13,7 @@ from tests.engine.command_program import Program, command_program
 from tests.engine.container import Running, running
 from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
 from tests.engine.machine import pulumi_environment
+from tests.engine.operator import Operator, operating
 from tests.engine.stack import Stack, copy_program
 
 
@@ -84,6 +85,24 @@ def opencode(docker_client: docker.DockerClient, image: str) -> Iterator[Running
     """A container of the image alone, one a module; tests leave it as they found it."""
     with running(docker_client, image) as container:
         yield container
+
+
+@pytest.fixture(scope="module")
+def operated(
+    root: Path,
+    image: str,
+    docker_client: docker.DockerClient,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Operator]:
+    """A deployment that a module may change by occ alone; made by ./start, with one user."""
+    # The shared deployment's: every layer is in the engine's cache then.
+    assert image
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+    stack = f"{name}-{os.getpid()}"[:40].replace("_", "-")
+    folder = tmp_path_factory.mktemp("operator")
+    with operating(root, folder, stack, docker_client) as operator:
+        yield operator
 
 
 @pytest.fixture

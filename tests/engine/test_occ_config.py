@@ -167,14 +167,20 @@ def test_occ_and_the_program_refuse_a_file_for_the_same_reasons(stack: Stack):
         assert line.strip() in output
 
 
-def test_on_a_terminal_it_asks_before_it_writes(stack: Stack):
+def test_on_a_terminal_it_asks_before_it_applies(stack: Stack):
+    code, said = at_terminal(stack, "n", "set", "port", "8081")
+    assert code == 0, said
+    assert said.index("container is replaced") < said.index("Apply it now?")
+    assert "To apply it: occ" in said
+    assert "8081" in file_of(stack).read_text()
+
+
+def test_on_a_terminal_it_asks_before_it_writes_what_endangers_data(stack: Stack):
     before = file_of(stack).read_text()
-    for answer, wrote in (("n", False), ("y", True)):
-        code, said = at_terminal(stack, answer, "set", "port", "8081")
-        assert said.index("container is replaced") < said.index("Write it?")
-        assert (code == 0) is wrote, said
-        assert ("8081" in file_of(stack).read_text()) is wrote
-    assert file_of(stack).read_text() != before
+    code, said = at_terminal(stack, "n", "set", "delete_data_on_destroy", stack.name)
+    assert code == 1, said
+    assert said.index("deletes users, sessions and data") < said.index("Write it?")
+    assert file_of(stack).read_text() == before
 
 
 def at_terminal(stack: Stack, answer: str, *words: str) -> tuple[int, str]:

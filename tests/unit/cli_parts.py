@@ -14,7 +14,11 @@ DROPPED: dict[str, Any] = {
     "SecurityOpt": ["no-new-privileges"],
     "Privileged": False,
     "Memory": 2048 * 1024 * 1024,
+    "MemorySwap": 2048 * 1024 * 1024,
     "NanoCpus": 0,
+    "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
+    "Sysctls": {"net.unix.max_dgram_qlen": "512"},
+    "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from opencode_cloud.cli import app, config, main
 from opencode_cloud.cli.commands import Group, take
 from opencode_cloud.cli.options import Options
+from opencode_cloud.ops import project
 from opencode_cloud.ops.stack_config import Overview, Row, Written
 
 FILE = """\
@@ -38,7 +39,7 @@ def occ(file: Path, monkeypatch: pytest.MonkeyPatch) -> Occ:
     root.callback()(take)
     config.register(root)
     monkeypatch.setattr(app, "app", root)
-    monkeypatch.setattr(config, "checkout", lambda: file.parents[1])
+    monkeypatch.setattr(project, "root", lambda: file.parents[1])
     for name in ("OPENCODE_STACK", "PULUMI_BACKEND_URL", "VISUAL", "EDITOR"):
         monkeypatch.delenv(name, raising=False)
     return lambda *words: main.run(["config", *words])
@@ -142,7 +143,7 @@ def test_set_says_what_it_means_before_it_writes_and_what_comes_next(
     said = capsys.readouterr().out
     order = ["rate_limit_attempts: '5' (default) -> '10'", "container is replaced", "Written"]
     assert [said.index(part) for part in order] == sorted(said.index(part) for part in order)
-    assert said.endswith('To apply it: eval "$(./start --print-env)"; pulumi up -s local\n')
+    assert said.endswith("To apply it: occ start\n")
     assert file.read_text() == FILE.replace(
         "# for now\n", '# for now\n  opencode:rate_limit_attempts: "10"\n'
     )
@@ -181,20 +182,30 @@ def test_what_cannot_be_done_is_said_and_leaves_the_file_as_it_was(
     assert file.read_text() == FILE
 
 
-def test_on_a_terminal_a_replacement_is_asked_for(
+def test_on_a_terminal_what_endangers_data_is_asked_for(
     occ: Occ, file: Path, answer: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ):
     for no in ("n\n", "\n", ""):
         answer(no)
-        assert occ("set", "port", "81") == 1
+        assert occ("set", "delete_data_on_destroy", "local") == 1
         assert file.read_text() == FILE
     assert "Nothing was changed." in capsys.readouterr().err
-    answer("y\n")
+    answer("y\nn\n")
+    assert occ("set", "delete_data_on_destroy", "local") == 0
+    assert "delete_data_on_destroy: local" in file.read_text()
+
+
+def test_on_a_terminal_it_is_written_and_applied_only_with_a_yes(
+    occ: Occ, file: Path, answer: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+):
+    answer("n\n")
     assert occ("set", "port", "81") == 0
+    said = capsys.readouterr()
+    assert "Apply it now? [y/N]" in said.err
+    assert said.out.endswith("To apply it: occ start\n")
     assert "81" in file.read_text()
-    answer("")
-    assert occ("set", "memory_mb", "4096") == 0, "what interrupts nobody is not asked"
     assert occ("unset", "port", "--yes") == 0
+    assert "Apply it now?" not in capsys.readouterr().err, "--yes is about what is asked to write"
 
 
 def test_without_anybody_to_ask_what_endangers_data_needs_a_yes(
@@ -267,7 +278,7 @@ def test_a_broken_edit_can_be_gone_on_with_or_given_up(
 ):
     good = FILE.replace("config:\n", "config:\n  opencode:cpus: 1\n")
     editor(BROKEN[0], BROKEN[1], good, BROKEN[0])
-    answer("\ny\ny\n")
+    answer("\ny\nn\n")
     assert occ("edit") == 0
     assert file.read_text() == good
     assert "should be 'prebuilt' or 'build'" in capsys.readouterr().err
@@ -294,16 +305,8 @@ def test_another_stack_is_chosen_by_host(occ: Occ, file: Path, capsys: pytest.Ca
     other = file.with_name("Pulumi.second.yaml")
     other.write_text(FILE)
     assert occ("set", "port", "81", "--host", "second") == 0
-    assert "pulumi up -s second" in capsys.readouterr().out
+    assert "To apply it: occ --host second start" in capsys.readouterr().out
     assert '"81"' in other.read_text()
     assert file.read_text() == FILE
     assert occ("get", "port", "--host", "secnd") == 1
     assert "Did you mean second?" in capsys.readouterr().err
-
-
-def test_outside_of_a_checkout_it_says_so(
-    occ: Occ, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setattr(config, "checkout", lambda: None)
-    assert occ("show") == 1
-    assert "checkout" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from opencode_cloud.cli.browser import has_screen
@@ -43,7 +45,7 @@ def test_a_port_that_another_container_has_is_told_with_its_owner():
     said = str(caught.value)
     assert "Port 4096 is in use by the container squatter" in said
     assert "docker stop squatter" in said
-    assert "--port NUMBER" in said
+    assert re.search(r"\(occ config set port \d+ --apply\)", said)
 
 
 def test_a_port_of_another_program_is_told_with_how_to_find_it():

@@ -25,7 +25,7 @@ EVERY = commands(typer.main.get_command(app))
 def no_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.delenv("OPENCODE_STACK", raising=False)
     monkeypatch.setattr("opencode_cloud.ops.deployment.DEFAULT_SOCKET", str(tmp_path / "none.sock"))
-    monkeypatch.setattr("opencode_cloud.cli.options.checkout", lambda: None)
+    monkeypatch.setattr("opencode_cloud.ops.project.folder", lambda: tmp_path)
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
@@ -192,8 +192,10 @@ def test_the_reference_has_every_command_and_no_hidden_option_twice():
     assert "\n\n\n" not in page
 
 
-def test_the_command_of_a_checkout_says_to_start_first(root: Path, tmp_path: Path):
+def test_the_command_of_a_new_checkout_says_how_to_begin(root: Path, tmp_path: Path):
     copy = tmp_path / "occ"
     copy.write_text((root / "occ").read_text())
     done = subprocess.run(["sh", str(copy), "status"], capture_output=True, text=True, check=False)
-    assert (done.returncode, "/start first" in done.stderr) == (1, True)
+    assert done.returncode == 1
+    assert f"{tmp_path}/occ setup" in done.stderr
+    assert f"{tmp_path}/start (which does not)" in done.stderr

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import assume, given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from opencode_cloud.ops import stack_config
@@ -187,6 +188,7 @@ def setting(draw: st.DrawFn) -> tuple[str, str]:
     return key, draw(VALUES[key])
 
 
+@how(deadline=None)
 @given(base=st.sampled_from(BASES), changes=st.lists(setting(), max_size=6))
 def test_whatever_is_set_is_read_back_and_all_other_lines_stay(
     base: str, changes: list[tuple[str, str]]
@@ -205,6 +207,7 @@ def test_whatever_is_set_is_read_back_and_all_other_lines_stay(
     assert others(now.text) == others(base)
 
 
+@how(deadline=None)
 @given(
     comments=st.lists(PRINTABLE, min_size=4, max_size=4), value=PRINTABLE, column=st.integers(1, 8)
 )
@@ -221,6 +224,7 @@ def test_setting_and_unsetting_gives_the_file_back_to_the_byte(
     assert added.without("base_image").text == text
 
 
+@how(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=10))
 def test_no_text_whatever_is_changed_wrongly(text: str, value: str):
     assume(value.isprintable())
@@ -272,9 +276,12 @@ def test_unset_of_what_is_not_there_changes_nothing():
         ("opencode:port", "port"),
         ("rate-limit-attempts", "rate_limit_attempts"),
         ("opencode:Rate-Limit-Attempts", "rate_limit_attempts"),
+        ("opencode_web_port", "port"),
+        ("bind", "bind_address"),
+        ("mount", "mounts"),
     ],
 )
-def test_dashes_and_the_namespace_are_optional(given_name: str, name: str):
+def test_other_spellings_and_names_of_a_setting_mean_it(given_name: str, name: str):
     assert setting_name(given_name) == name
 
 
@@ -284,7 +291,9 @@ def test_dashes_and_the_namespace_are_optional(given_name: str, name: str):
         ("auth_username", "occ user add"),
         ("auth-password", "occ user add"),
         ("prot", "Did you mean port?"),
-        ("bind", "Did you mean bind_address?"),
+        ("bind_addres", "Did you mean bind_address?"),
+        ("boot_mode", "restart_policy"),
+        ("allow_unauthenticated_network", "allow_network_exposure"),
         ("cockpit", "occ config show"),
         ("aws:region", "is not a setting"),
         ("", "is not a setting"),
@@ -319,6 +328,7 @@ def test_booleans_and_numbers_are_written_in_one_way(name: str, given_value: str
         ({}, {"allow_network_exposure": "true"}, Need.NOTHING),
         ({}, {"acme_email": "me@example.org"}, Need.NOTHING),
         ({}, {"memory_mb": "4096"}, Need.UPDATE),
+        ({}, {"restart_policy": "on-failure:3"}, Need.UPDATE),
         ({}, {"memory_mb": "4096", "cpus": "1"}, Need.REPLACE),
         ({}, {"cpus": "1"}, Need.REPLACE),
         ({}, {"port": "81"}, Need.REPLACE),
