@@ -8,7 +8,7 @@ import docker.errors
 import pytest
 import requests
 
-from opencode_cloud.spec.container import Volume
+from opencode_cloud.spec.volumes import Volume
 from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
 from tests.engine.stack import PulumiFailedError, Stack
 
