@@ -1,97 +1,25 @@
 """The command plugin over SSH, against a real server, held to what its SDK documents."""
 
-import getpass
 import os
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engine.command_program import Program
+from tests.engine.ssh_server import SshServer, background, make_key, ssh_server
 from tests.engine.stack import PulumiFailedError
-
-SSHD = Path("/usr/sbin/sshd")
-
-
-@dataclass(frozen=True)
-class SshServer:
-    """A server of this test run alone, on loopback, for the user who runs the tests."""
-
-    folder: Path
-    port: int
-
-    @property
-    def connection(self) -> dict[str, Any]:
-        return {
-            "host": "127.0.0.1",
-            "port": self.port,
-            "user": getpass.getuser(),
-            "private_key": (self.folder / "client").read_text(),
-            "host_key": (self.folder / "host.pub").read_text(),
-            "dial_error_limit": 1,
-        }
-
-
-def make_key(path: Path, passphrase: str = "") -> None:
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)]
-    subprocess.run(command, check=True)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
-    assert SSHD.exists(), f"no {SSHD}: install openssh-server"
-    folder = tmp_path_factory.mktemp("sshd")
-    for name, passphrase in (("host", ""), ("client", ""), ("locked", "open sesame")):
-        make_key(folder / name, passphrase)
-    keys = [(folder / f"{name}.pub").read_text() for name in ("client", "locked")]
-    (folder / "authorized_keys").write_text("".join(keys))
-    if os.geteuid() == 0:
-        # Only its systemd unit makes the folder that sshd wants to see.
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    port = free_port()
-    (folder / "config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\n"
-        f"HostKey {folder / 'host'}\n"
-        f"AuthorizedKeysFile {folder / 'authorized_keys'}\n"
-        "PasswordAuthentication no\nPermitRootLogin yes\nStrictModes no\n"
-        f"UsePAM {'yes' if os.geteuid() == 0 else 'no'}\n"
-        "AcceptEnv GREETING PULUMI_COMMAND_STDOUT\nPidFile none\nSubsystem sftp internal-sftp\n"
-    )
-    command = [str(SSHD), "-D", "-e", "-f", str(folder / "config")]
-    with (folder / "log").open("w") as log, running(command, stderr=log):
-        wait_for(port, folder / "log")
-        yield SshServer(folder, port)
-
-
-@contextmanager
-def running(command: list[str], **options: Any) -> Iterator[None]:
-    with subprocess.Popen(command, **options) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def wait_for(port: int, log: Path) -> None:
-    for _ in range(100):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"sshd does not listen:\n{log.read_text()}")
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
 
 
 def test_a_remote_command_runs_when_its_resource_is_made_changed_and_deleted(
@@ -157,7 +85,7 @@ def test_a_key_with_a_passphrase_an_agent_and_a_proxy_lead_in(
     agent_socket = tmp_path / "agent"
     by_agent = {name: value for name, value in server.connection.items() if name != "private_key"}
     by_proxy = server.connection | {"proxy": server.connection}
-    with running(["ssh-agent", "-D", "-a", str(agent_socket)]):
+    with background(["ssh-agent", "-D", "-a", str(agent_socket)]):
         while not agent_socket.exists():
             time.sleep(0.01)
         environment = os.environ | {"SSH_AUTH_SOCK": str(agent_socket)}

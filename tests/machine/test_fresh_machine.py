@@ -4,6 +4,7 @@ What is not proved here: compiling the Pulumi engine, which comes from the cache
 Ubuntu, whose packages cannot be had where this is developed.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from opencode_cloud.spec.units import backup_units
 from tests.engine.newcomer import Newcomer
 from tests.machine.debian import Machine, machine
 
@@ -107,6 +109,49 @@ def test_a_fresh_machine_comes_to_a_login_and_stays_there(fresh: tuple[Case, Mac
         assert after.code == 0, after.out
         assert not re.search("^  Password", after.out, re.MULTILINE)
         lets_in(fresh_machine, first.field("URL"), first.field("User"), first.field("Password"))
+
+    well = fresh_machine.run("./occ doctor")
+    assert well.code == 0, well.out
+    if case.systemd and case.user == "root":
+        backed_up_by_the_clock(fresh_machine)
+    else:
+        refused = fresh_machine.run("./occ backup schedule --daily")
+        assert refused.code == 1, refused.out
+        assert "Traceback" not in refused.out
+    gone_without_a_trace(fresh_machine)
+
+
+def backed_up_by_the_clock(there: Machine) -> None:
+    """See that systemd takes the timer, and that what it runs makes a backup."""
+    unit = "opencode-cloud-backup-local"
+    made = there.run("./occ backup schedule --daily --keep 2")
+    assert made.code == 0, made.out
+    assert there.as_root(f"systemctl is-active {unit}.timer") == "active\n"
+    odd = backup_units("odd", ["/root/my occ", "--to", 'a "b" $c %d'], {"PATH": "/bin:/a b%"})
+    there.as_root("printf '#!/bin/sh\\n' > '/root/my occ'; chmod +x '/root/my occ'")
+    for suffix, text in ((".service", odd.service), (".timer", odd.timer)):
+        there.as_root(f"printf %s {shlex.quote(text)} > /run/systemd/system/{odd.name}{suffix}")
+    for name in (unit, odd.name):
+        verify = f"systemd-analyze verify --man=no {name}.service {name}.timer 2>&1 || true"
+        assert name not in there.as_root(verify)
+    there.as_root(f"systemctl start {unit}.service || journalctl -u {unit}.service")
+    listed = there.run("./occ backup list --json")
+    assert len(json.loads(listed.out)) == 1, listed.out
+    assert there.run("./occ backup schedule --off").code == 0
+    assert unit not in there.as_root("systemctl list-unit-files --all")
+
+
+def gone_without_a_trace(there: Machine) -> None:
+    """See that nothing of a deployment is left after its uninstalling, when that is asked for."""
+    kept = there.run("./occ uninstall --yes --data")
+    assert kept.code == 1, kept.out
+    gone = there.run("./occ uninstall --yes --data --confirm local --all")
+    assert gone.code == 0, gone.out
+    assert (
+        there.as_root("docker ps -aq; docker volume ls -q; docker network ls -q -f type=custom")
+        == ""
+    )
+    assert there.run("git status --porcelain").out == ""
 
 
 def lets_in(there: Machine, url: str, user: str, password: str) -> None:
