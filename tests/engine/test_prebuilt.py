@@ -1,8 +1,6 @@
 """An image pulled by its digest from a real registry."""
 
 import os
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,50 +9,21 @@ import pytest
 import requests
 
 from tests.engine.deployment import Deployment, free_port
+from tests.engine.registry import publish, serving
 from tests.engine.stack import PulumiFailedError, Stack
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a registry on this machine."""
-    folder = tmp_path_factory.mktemp("registry")
-    address = f"127.0.0.1:{free_port()}"
-    configuration = folder / "config.yml"
-    configuration.write_text(
-        "version: 0.1\n"
-        "log: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder / 'images'}}}}}\n"
-        f"http: {{addr: {address}}}\n"
-    )
-    server = subprocess.Popen(["docker-registry", "serve", str(configuration)])
-    try:
-        _wait_for(f"http://{address}/v2/")
+    with serving(tmp_path_factory.mktemp("registry")) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(100):
-        try:
-            if requests.get(url, timeout=1).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    pytest.fail(f"nothing answers at {url}")
 
 
 @pytest.fixture(scope="module")
 def published(registry: str, image: str, docker_client: docker.DockerClient) -> str:
     """The built image in the registry, and no longer on the host by that name."""
-    repository = f"{registry}/opencode-cloud"
-    local = docker_client.images.get(image)
-    local.tag(repository, "1")
-    pushed = docker_client.api.push(repository, tag="1", stream=True, decode=True)
-    digest = next(line["aux"]["Digest"] for line in pushed if "aux" in line)
-    docker_client.images.remove(f"{repository}:1")
-    return f"{repository}@{digest}"
+    return publish(docker_client, registry, image, "1")
 
 
 def test_a_prebuilt_image_is_pulled_by_digest_runs_and_says_where_it_is_from(
