@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 import requests
 
-from bench import gateway
+from bench import gateway, operator
 from bench.timing import in_turn, seconds, show
 from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
@@ -231,12 +231,18 @@ def behind_the_gateway(bench: Workbench) -> None:
         deployed.start()
 
 
+def occ(bench: Workbench) -> None:
+    """What the operator's command line takes."""
+    operator.measure(ROOT, bench.stack)
+
+
 SECTIONS: dict[str, Callable[[Workbench], None]] = {
     "up": up,
     "healthy": healthy,
     "image": image,
     "start": start,
     "gateway": behind_the_gateway,
+    "occ": occ,
 }
 
 

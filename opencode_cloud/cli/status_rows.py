@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from opencode_cloud.ops.boot import why_not
+from opencode_cloud.ops.deployment import occ
+from opencode_cloud.ops.drift import APPLIED, UNKNOWN, to_apply
 from opencode_cloud.ops.status import Certificate, Status
 from opencode_cloud.ops.users import User
 
@@ -26,7 +29,7 @@ Section = tuple[Row, ...]
 
 def sections(status: Status) -> list[Section]:
     """Give all rows, in groups that belong together."""
-    groups = (_state, _versions, _people, _mounts, _security, _resources)
+    groups = (_state, _settings, _versions, _people, _mounts, _security, _resources)
     return [rows for group in groups if (rows := tuple(group(status)))]
 
 
@@ -45,6 +48,19 @@ def _state(status: Status) -> Iterator[Row]:
         yield Row("URL", status.url)
 
 
+def _settings(status: Status) -> Iterator[Row]:
+    if drift := status.drift:
+        why = drift.reason.splitlines()[0].rstrip(":") if drift.reason else ""
+        text = {APPLIED: "as applied", UNKNOWN: f"not compared: {why}"}.get(
+            drift.state, f"changed since: {drift.names} (to apply: {to_apply(status.stack, drift)})"
+        )
+        yield Row("Settings", text, PLAIN if drift.state == APPLIED else WARNING)
+    if boot := status.boot:
+        policy = f"by Docker ({boot.restart_policy})"
+        why = why_not(boot)
+        yield Row("At boot", f"not started: {why}" if why else f"started {policy}")
+
+
 def _versions(status: Status) -> Iterator[Row]:
     versions = status.versions
     yield Row(
@@ -53,6 +69,8 @@ def _versions(status: Status) -> Iterator[Row]:
         + (f" · image {versions.image}" if versions.image else "")
         + (f" · opencode {versions.opencode}" if versions.opencode else ""),
     )
+    if newer := status.newer_opencode:
+        yield Row("", f"opencode {newer} is there: {occ(status.stack, 'update', '--to', newer)}")
     if not (origin := status.provenance):
         return
     yield Row("Image", origin.reference)
@@ -75,9 +93,12 @@ def _name(user: User) -> str:
 
 
 def _mounts(status: Status) -> Iterator[Row]:
-    for number, mount in enumerate(status.mounts):
-        mode = "" if mount.writable else " (read-only)"
-        yield Row("" if number else "Data", f"{mount.path} ← {mount.source}{mode}")
+    folders = [mount for mount in status.mounts if mount.kind == "bind"]
+    volumes = [mount for mount in status.mounts if mount.kind != "bind"]
+    for name, group in (("Data", volumes), ("Mounts", folders)):
+        for number, mount in enumerate(group):
+            mode = "" if mount.writable else " (read-only)"
+            yield Row("" if number else name, f"{mount.path} ← {mount.source}{mode}")
 
 
 def _security(status: Status) -> Iterator[Row]:

@@ -9,15 +9,26 @@ from typing import Any
 
 from opencode_cloud import __version__
 from opencode_cloud.ops import health as health_of
+from opencode_cloud.ops.boot import Boot, boot, docker_is_enabled
 from opencode_cloud.ops.deployment import Deployment
+from opencode_cloud.ops.drift import Drift
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.execution import run_together
 from opencode_cloud.ops.users import LIST, User, parse
+from opencode_cloud.ops.versions import later, offered
 
 HEALTHY, STOPPED, UNHEALTHY = 0, 3, 4
 """Exit codes of `occ status`."""
 
 _STOPPED_STATES = ("created", "exited", "dead", "removing")
+# The engine's own statistics come once a second, and make their asker wait for that.
+_MEMORY = (
+    *("sh", "-c"),
+    (
+        "cd /sys/fs/cgroup; cat memory.current memory.stat 2>/dev/null || "
+        "cat memory/memory.usage_in_bytes memory/memory.stat"
+    ),
+)
 _NEVER = "0001-01-01"
 """How the engine writes that something has not been yet."""
 
@@ -124,6 +135,11 @@ class Status:
     """None when they cannot be asked for: they are known in the container alone."""
     mounts: list[Mount] = field(default_factory=list)
     security: Security | None = None
+    newer_opencode: str = ""
+    """Version that `occ update` has heard of; empty: none that is newer. Nobody is asked."""
+    drift: Drift | None = None
+    """Whether it is what its settings say; null when that was not found out."""
+    boot: Boot | None = None
     resources: Resources | None = None
 
     @property
@@ -145,6 +161,19 @@ class Inside:
     health: health_of.Health | None = None
     users: list[User] | None = None
     certificate: Certificate | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was asked besides `docker inspect`."""
+
+    image: dict[str, Any] = field(default_factory=dict)
+    inside: Inside = Inside()
+    drift: Drift | None = None
+    docker_enabled: bool | None = None
+    newest_opencode: str = ""
+    """That `occ update` has heard of."""
 
 
 def missing(stack: str, reason: str) -> Status:
@@ -156,28 +185,35 @@ def gather(deployment: Deployment, now: datetime) -> Status:
     """Ask everything, at once; what cannot be found out is left out."""
     engine, facts = deployment.engine, deployment.facts
     asks: dict[str, Callable[[], Any]] = {
-        "image": lambda: engine.get(f"/images/{facts['Image']}/json")
+        "image": lambda: engine.get(f"/images/{facts['Image']}/json"),
+        "drift": lambda: _drift(deployment),
+        "newest_opencode": lambda: offered(deployment.stack),
     }
     if deployment.is_running:
-        stats = f"/containers/{deployment.container}/stats"
-        quickly = {"stream": "false", "one-shot": "true"}
-        asks["memory"] = lambda: memory_used(engine.get(stats, **quickly))
-        asks["inside"] = lambda: _inside(deployment)
-    found = together(asks)
-    inside = found.get("inside") or Inside()
-    return describe(deployment, now, found["image"] or {}, inside, found.get("memory"))
+        asks = {"inside": lambda: _inside(deployment), **asks}
+    known = {name: value for name, value in together(asks).items() if value is not None}
+    enabled = docker_is_enabled(engine.socket_path)
+    return describe(deployment, now, Found(**known, docker_enabled=enabled))
+
+
+def _drift(deployment: Deployment) -> Drift:
+    # Loaded while the container answers.
+    from opencode_cloud.ops.drift_look import look
+
+    return look(deployment)
 
 
 def _inside(deployment: Deployment) -> Inside:
     # Each command in the container costs more than all that the engine itself is asked.
-    commands = [health_of.COMMAND, LIST]
+    commands = [health_of.COMMAND, LIST, _MEMORY]
     if deployment.tls != "off":
         commands.append(("opencode-certificate", "--json"))
-    health, users, *rest = run_together(deployment, *commands)
+    health, users, memory, *rest = run_together(deployment, *commands)
     return Inside(
         health=health_of.read(health.out),
         users=parse(users.out) if users.ok else None,
         certificate=_certificate(rest[0].out) if rest and rest[0].ok else None,
+        memory_bytes=memory_used(memory.out),
     )
 
 
@@ -200,15 +236,15 @@ def together(asks: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     return found
 
 
-def memory_used(stats: dict[str, Any]) -> int | None:
+def memory_used(text: str) -> int | None:
     """Count as `docker stats` does: without files that the kernel could forget."""
-    memory = stats.get("memory_stats") or {}
-    if "usage" not in memory:
+    used, *rows = text.splitlines() or [""]
+    if not used.isdecimal():
         return None
-    details = memory.get("stats") or {}
+    details = dict(row.split() for row in rows if len(row.split()) == 2)  # noqa: PLR2004 - name, figure
     # cgroup v1 and v2 have other names for it.
-    forgettable = details.get("total_inactive_file", details.get("inactive_file", 0))
-    return max(0, memory["usage"] - forgettable)
+    forgettable = details.get("total_inactive_file", details.get("inactive_file", "0"))
+    return max(0, int(used) - int(forgettable))
 
 
 def _certificate(text: str) -> Certificate:
@@ -221,18 +257,13 @@ def _certificate(text: str) -> Certificate:
     )
 
 
-def describe(
-    deployment: Deployment,
-    now: datetime,
-    image: dict[str, Any],
-    inside: Inside,
-    memory: int | None,
-) -> Status:
+def describe(deployment: Deployment, now: datetime, found: Found) -> Status:
     """Put what was found together."""
-    health = inside.health
+    inside, health = found.inside, found.inside.health
     state = deployment.facts["State"]
     labels = deployment.labels
     running = deployment.is_running
+    opencode = (health and health.version) or labels.get("org.opencode-cloud.opencode-version", "")
     return Status(
         stack=deployment.stack,
         state=state["Status"],
@@ -242,14 +273,16 @@ def describe(
         container=deployment.facts["Name"].lstrip("/"),
         versions=Versions(
             image=labels.get("org.opencode-cloud.version", ""),
-            opencode=(health and health.version)
-            or labels.get("org.opencode-cloud.opencode-version", ""),
+            opencode=opencode,
         ),
-        provenance=_provenance(deployment, image),
+        newer_opencode=later(found.newest_opencode, opencode),
+        provenance=_provenance(deployment, found.image),
         users=inside.users,
         mounts=_mounts(deployment),
         security=_security(deployment, inside.certificate),
-        resources=_resources(deployment, now, memory),
+        drift=found.drift,
+        boot=boot(deployment.facts, docker_enabled=found.docker_enabled),
+        resources=_resources(deployment, now, inside.memory_bytes),
     )
 
 

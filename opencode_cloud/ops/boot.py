@@ -1,0 +1,53 @@
+"""Whether a deployment comes back when its machine starts: Docker does that, by restart policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SYSTEMD = Path("/run/systemd/system")
+_UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
+_WANTED_BY = (
+    *("multi-user.target.wants/docker.service", "sockets.target.wants/docker.socket"),
+    "graphical.target.wants/docker.service",
+)
+_BACK_AT_BOOT = ("always", "unless-stopped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """What brings the deployment back."""
+
+    restart_policy: str
+    """Docker's word, such as `unless-stopped`."""
+    starts_at_boot: bool
+    """As far as can be known here: where no systemd runs, Docker is taken to be started."""
+    docker_enabled: bool | None
+    """Whether systemd starts Docker itself; null where it is not systemd that does."""
+
+
+def boot(facts: Mapping[str, Any], *, docker_enabled: bool | None) -> Boot:
+    """Tell from what `docker inspect` says."""
+    policy = facts["HostConfig"]["RestartPolicy"]["Name"] or "no"
+    # Stopped by hand, it stays so under this one.
+    stays = policy == "unless-stopped" and not facts["State"]["Running"]
+    back = policy in _BACK_AT_BOOT and not stays and docker_enabled is not False
+    return Boot(restart_policy=policy, starts_at_boot=back, docker_enabled=docker_enabled)
+
+
+def docker_is_enabled(socket_path: str, *, running: Path = _SYSTEMD) -> bool | None:
+    """Whether systemd starts the engine at boot; None where that is not systemd's to say."""
+    if not running.is_dir() or socket_path not in ("/var/run/docker.sock", "/run/docker.sock"):
+        return None
+    return any((folder / unit).exists() for folder in _UNIT_FOLDERS for unit in _WANTED_BY)
+
+
+def why_not(found: Boot) -> str:
+    """Say why it does not come back; empty when it does."""
+    if found.starts_at_boot:
+        return ""
+    if found.docker_enabled is False:
+        return "Docker itself is not started: sudo systemctl enable docker"
+    if found.restart_policy in _BACK_AT_BOOT:
+        return "it was stopped by hand"
+    return f"its restart policy is {found.restart_policy}"
