@@ -219,8 +219,13 @@ class Runner:
         self._signal(process, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.wait(timeout=grace)
-        # What it left running as well: a shell's background jobs ignore SIGINT.
+        # What it left running as well: a shell's background jobs ignore SIGINT, and Pulumi's
+        # plugins have process groups of their own.
+        below = _descendants(process.pid)
         self._signal(process, signal.SIGKILL)
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
     def _signal(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -257,3 +262,20 @@ class Runner:
         if self.log:
             self.log.write(line + "\n")
             self.log.flush()
+
+
+def _descendants(ancestor: int) -> set[int]:
+    """Give the processes that one has started, and these; none where the system does not say."""
+    children: dict[int, list[int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        # It may have ended just now.
+        with contextlib.suppress(OSError):
+            # proc_pid_stat(5): behind the name, which may hold anything, come state and parent.
+            parent = int(file.read_text(errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(file.parent.name))
+    found, waiting = set(), [ancestor]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting.extend(below)
+    return found

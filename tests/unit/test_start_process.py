@@ -63,6 +63,19 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children():
     assert is_gone(int(seen[0]))
 
 
+def test_what_left_the_commands_group_is_ended_with_it_too():
+    seen: list[str] = []
+    leaves = (
+        "import subprocess as s; print(s.Popen(['sleep', '60'], process_group=0).pid, flush=True)"
+    )
+    ignores = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    with pytest.raises(CommandError):
+        runner().run(
+            "python3", "-c", f"{leaves}; {ignores}", limit=1, grace=0.2, on_line=seen.append
+        )
+    assert is_gone(int(seen[0]))
+
+
 def test_a_source_that_says_nothing_is_given_up_before_the_limit():
     with pytest.raises(CommandError, match="got no answer in 1 s"):
         runner().run("sleep", "60", limit=60, first_line_within=1)
