@@ -1,5 +1,6 @@
 """Having systemd run something by the clock: for this user, or for the machine as root."""
 
+import getpass
 import os
 import subprocess
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ class Timers:
         Raises:
             OperationError: systemd refused.
         """
+        # Before anything is written that could not be enabled then.
+        self._require_answer()
         self.folder.mkdir(parents=True, exist_ok=True)
         for suffix, text in ((".service", units.service), (".timer", units.timer)):
             file = self.folder / f"{units.name}{suffix}"
@@ -104,6 +107,18 @@ class Timers:
     def logs_command(self, name: str) -> str:
         """Write the command that shows what the runs have printed."""
         return f"journalctl {'' if self.is_system else '--user '}-u {name}.service"
+
+    def _require_answer(self) -> None:
+        try:
+            self._run("show", "--property=Version")
+        except OperationError as error:
+            if self.is_system:
+                raise
+            raise OperationError(
+                f"{error}\nYour own systemd does not run. Sign in to this machine as yourself "
+                "(sudo and su do not start it), or have it run always: sudo loginctl "
+                f"enable-linger {getpass.getuser()}. As root, the timer is the machine's."
+            ) from None
 
     def _run(self, *words: str) -> str:
         command = ("systemctl", *(() if self.is_system else ("--user",)), *words)

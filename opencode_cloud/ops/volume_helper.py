@@ -8,6 +8,7 @@ import json
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ TOO_OLD = (
 """What is said of an image without the `backup` package."""
 _TOP = "/volumes"
 _NOT_FOUND = 404
+_LONGEST_SECONDS = 7 * 24 * 3600
+_LAST_WORDS_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -230,8 +233,26 @@ def helper(
             reader,
         ):
             engine.post(f"/containers/{identifier}/start")
+            if not reads:
+                ended = threading.Thread(
+                    target=_let_go, args=(engine, identifier, connection), daemon=True
+                )
+                ended.start()
             yield Helper(connection, reader, note, progress)
     finally:
         # As a rule it has removed itself.
         with suppress(EngineError):
             engine.delete(f"/containers/{identifier}", force=1, v=1)
+
+
+def _let_go(engine: Engine, identifier: str, connection: socket.socket) -> None:
+    """End what still writes to a container that has ended: Docker itself may not."""
+    try:
+        engine.post(f"/containers/{identifier}/wait", seconds=_LONGEST_SECONDS)
+    except EngineError as error:
+        if error.status != _NOT_FOUND:
+            return
+    # For its last words.
+    time.sleep(_LAST_WORDS_SECONDS)
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

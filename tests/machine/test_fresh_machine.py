@@ -118,6 +118,10 @@ def test_a_fresh_machine_comes_to_a_login_and_stays_there(fresh: tuple[Case, Mac
         refused = fresh_machine.run("./occ backup schedule --daily")
         assert refused.code == 1, refused.out
         assert "Traceback" not in refused.out
+        assert "systemd" in refused.out
+        assert (
+            "None" in fresh_machine.run("ls ~/.config/systemd/user 2> /dev/null || echo None").out
+        )
     gone_without_a_trace(fresh_machine)
 
 
