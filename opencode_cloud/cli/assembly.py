@@ -37,6 +37,7 @@ def assemble(nouns: Iterable[Noun]) -> typer.Typer:
             "occ --host second status --json",
         ),
         no_args_is_help=True,
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(take)

@@ -1,6 +1,7 @@
 """How commands are made: with the global options, and words for what was mistyped."""
 
 import difflib
+import re
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache
@@ -126,18 +127,30 @@ class Group(TyperGroup):
 
 
 def with_globals(app: typer.Typer) -> None:
-    """Have every command and every group below `app` take the global options."""
+    """Have every command and every group below `app` take the global options.
+
+    In a list of commands, each is said in the first clause of its help.
+    """
     for command in app.registered_commands:
         command.cls = Command
+        command.short_help = _first_clause((command.callback and command.callback.__doc__) or "")
     for group in app.registered_groups:
         if group.typer_instance:
             group.typer_instance.info.cls = Group
+            group.typer_instance.info.short_help = _first_clause(
+                str(group.typer_instance.info.help)
+            )
             with_globals(group.typer_instance)
+
+
+def _first_clause(text: str) -> str:
+    return re.split(r"[.:;]", text, maxsplit=1)[0].strip()
 
 
 def examples(*lines: str) -> str:
     """Write the end of a command's help: one example a line."""
-    return "\n\n".join(("Examples:", *(f"  {line}" for line in lines)))
+    # The mark keeps the lines apart, where a paragraph would be filled.
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 def words(error: typer.TyperException) -> str:

@@ -81,7 +81,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 def _examples(epilog: str) -> list[str]:
     head = examples().strip()
-    return [line.strip() for line in epilog.removeprefix(head).split("\n\n") if line.strip()]
+    return [line.strip() for line in epilog.removeprefix(head).split("\n") if line.strip()]
 
 
 if __name__ == "__main__":

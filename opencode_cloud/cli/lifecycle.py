@@ -55,7 +55,7 @@ def start(
     cached: Cached = False,
     full: Full = False,
 ) -> None:
-    """Make the deployment what its settings say, start it, and wait until opencode answers.
+    """Start the deployment as its settings are now; wait until opencode answers.
 
     Running already, with the settings that it was made by: nothing changes. What is said for this
     time alone holds until the next start that has something to apply.

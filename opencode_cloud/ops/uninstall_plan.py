@@ -168,9 +168,7 @@ def armed(resources: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def secrets_in(file: Path) -> list[str]:
     """Give the names of the secrets in a stack's file, whatever else is wrong with it."""
-    return re.findall(
-        r"^ +['\"]?secret:([^:'\"\s]+)", file.read_text(errors="replace"), re.MULTILINE
-    )
+    return _SECRETS.findall(file.read_text(errors="replace"))
 
 
 def others(paths: Paths, stack: str) -> list[str]:

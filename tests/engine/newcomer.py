@@ -17,7 +17,15 @@ import requests
 SECONDS = 900
 """Enough for a first run with the engine cached."""
 
-_NOT_THEIRS = re.compile(r"PULUMI_|VIRTUAL_ENV|XDG_|DOCKER_HOST|NO_COLOR|PYTHON")
+_NOT_THEIRS = re.compile(r"PULUMI_|VIRTUAL_ENV|XDG_|DOCKER_HOST|NO_COLOR|PYTHON|OPENCODE_")
+
+
+def unprepared(folder: Path) -> dict[str, str]:
+    """Give the shell of somebody whose home is in `folder`; the cache is the machine's."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    kept = {name: v for name, v in os.environ.items() if not _NOT_THEIRS.match(name)}
+    own = {"HOME": folder / "home", "XDG_DATA_HOME": folder / "share"}
+    return kept | {name: str(path) for name, path in own.items()} | {"XDG_CACHE_HOME": cache}
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,7 @@ class Newcomer:
     @property
     def environment(self) -> dict[str, str]:
         """A shell that nobody has prepared."""
-        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        kept = {name: v for name, v in os.environ.items() if not _NOT_THEIRS.match(name)}
-        own = {"HOME": self.folder / "home", "XDG_DATA_HOME": self.folder / "share"}
-        return kept | {name: str(path) for name, path in own.items()} | {"XDG_CACHE_HOME": cache}
+        return unprepared(self.folder)
 
     def clone(self, root: Path) -> None:
         """Take what git would, uncommitted work included, into a repository of its own."""

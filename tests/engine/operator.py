@@ -1,7 +1,6 @@
 """Somebody who looks after a deployment by occ alone: a checkout and a data folder of their own."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,13 +11,12 @@ from pathlib import Path
 import docker
 
 from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
+from tests.engine.newcomer import unprepared
 from tests.engine.occ import Occ
 from tests.engine.stack import Stack, copy_program
 
 ALSO = ("occ", "start", "tools", "schemas", "requirements.txt")
 SECONDS = 900
-
-_NOT_THEIRS = re.compile(r"PULUMI_(?!HOME)|VIRTUAL_ENV|XDG_|DOCKER_HOST|NO_COLOR|PYTHON|OPENCODE_")
 
 
 @dataclass(frozen=True)
@@ -59,10 +57,7 @@ class Operator:
     @property
     def environment(self) -> dict[str, str]:
         """A shell that nobody has prepared for Pulumi."""
-        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        kept = {name: v for name, v in os.environ.items() if not _NOT_THEIRS.match(name)}
-        own = {"HOME": str(self.folder / "home"), "XDG_DATA_HOME": str(self.folder / "share")}
-        return kept | own | {"XDG_CACHE_HOME": cache}
+        return unprepared(self.folder)
 
     @property
     def occ(self) -> OperatorOcc:

@@ -54,10 +54,10 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 @pytest.mark.parametrize(("path", "command"), EVERY, ids=name)
 def test_help_has_examples_that_are_commands_of_ours(path: tuple[str, ...], command: Any):
-    lines = [line.strip() for line in (command.epilog or "").split("\n\n")]
-    assert lines[0] == "Examples:"
-    assert len(lines) > 1
-    for line in lines[1:]:
+    lines = [line.strip() for line in (command.epilog or "").splitlines()]
+    assert lines[:2] == ["\b", "Examples:"]
+    assert len(lines) > 2
+    for line in lines[2:]:
         assert re.search(r"\b(occ|opencode-cloud)\b", line), line
         assert path[-1] in line or path == ("version",), line
 
