@@ -53,8 +53,11 @@ def call(app: typer.Typer, arguments: Sequence[str], name: str) -> int:
     try:
         code = command.main(list(arguments), prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
-        # Without words when it was the help that was shown.
-        if error.format_message():
+        said = error.format_message()
+        if said.startswith("Usage: "):
+            # A group alone: its help is all that there is to say.
+            print(said)
+        else:
             complain(words(error))
         return error.exit_code
     except InterruptedWithWordsError as interrupt:

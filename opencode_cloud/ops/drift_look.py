@@ -42,7 +42,9 @@ def look(deployment: Deployment) -> Drift:
 
 
 def _compare(deployment: Deployment) -> Drift:
+    from opencode_cloud.ops.environment import environment_in
     from opencode_cloud.ops.program import program_of
+    from opencode_cloud.ops.stack_config import StackFile
     from opencode_cloud.spec.container import container_spec
     from opencode_cloud.spec.image import image_spec
 
@@ -50,11 +52,12 @@ def _compare(deployment: Deployment) -> Drift:
     try:
         program = program_of(stack)
         settings = program.settings()
+        given = environment_in(StackFile(program.paths.root, stack).read())
         recipe = image_spec(settings, stack, program.paths.root)
         image = deployment.engine.get(f"/images/{deployment.facts['Image']}/json")
     except (OpencodeCloudError, OSError) as error:
         return Drift(state=UNKNOWN, reason=str(error))
-    spec = container_spec(settings, stack)
+    spec = container_spec(settings, stack, given)
     found = [*image_drift(recipe, image), *drift(spec, deployment.facts)]
     noted = program.paths.applied(stack).is_file()
     if not found and spec.secrets and noted and not program.is_applied:

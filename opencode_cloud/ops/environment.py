@@ -7,6 +7,7 @@ from opencode_cloud.environment import (
     ENV,
     MOST_BYTES_TOGETHER,
     SECRET,
+    Environment,
     looks_secret,
     refusal,
     value_refusal,
@@ -33,6 +34,14 @@ def pair(argument: str) -> tuple[str, str]:
 def variables(document: Document) -> dict[str, str]:
     """Give every plain variable, as opencode gets it."""
     return dict(sorted(document.of(ENV).values.items()))
+
+
+def environment_in(document: Document) -> Environment:
+    """Give all that a stack's file says of opencode's environment; of secrets, their names."""
+    return Environment(
+        variables=variables(document),
+        secrets=tuple(sorted(document.of(SECRET).entries)),
+    )
 
 
 def secret_like(names: Iterable[str]) -> list[str]:

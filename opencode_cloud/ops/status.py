@@ -305,8 +305,10 @@ def _reason(state: dict[str, Any], health: health_of.Health | None, *, running: 
 def _provenance(deployment: Deployment, image: dict[str, Any]) -> Provenance:
     tags, digests = image.get("RepoTags") or [], image.get("RepoDigests") or []
     reference = deployment.facts["Config"]["Image"]
+    # The same content may be the image of several stacks.
+    own = [tag for tag in tags if tag.startswith(f"opencode-cloud:{deployment.stack}-")]
     return Provenance(
-        reference=tags[0] if tags and reference.startswith("sha256:") else reference,
+        reference=(own or tags)[0] if tags and reference.startswith("sha256:") else reference,
         digest=deployment.facts["Image"],
         pulled_as=digests[0] if digests else "",
         base=deployment.labels.get("org.opencontainers.image.base.name", ""),

@@ -48,12 +48,13 @@ print(count)
 """
 
 
-@pytest.fixture(scope="module")
-def big(operated: Operator) -> Operator:
+@pytest.fixture
+def big(operated: Operator) -> Iterator[Operator]:
     """A workspace of which a backup takes long enough to be interrupted."""
-    fill = "head -c 400M /dev/urandom > /workspace/big"
+    fill = "head -c 300M /dev/urandom > /workspace/big"
     operated.deployment.run("sh", "-c", fill, user="opencode")
-    return operated
+    yield operated
+    operated.deployment.run("rm", "-f", "/workspace/big")
 
 
 @pytest.fixture(scope="module")

@@ -253,6 +253,10 @@ def test_variables_reach_opencode_and_shells_of_the_agent_and_no_supervision(ope
     assert "\nLD_PRELOAD=" not in operated.deployment.run(
         "sh", "-c", "tr '\\0' '\\n' < /proc/1/environ"
     )
+    assert "as applied" in occ("status")
+    occ("env", "set", "EMPTY=no more")
+    assert "changed since: variable EMPTY (to apply: " in occ("status")
+    occ("env", "set", "EMPTY=")
     occ("env", "remove", "LD_PRELOAD", "--apply")
     assert occ("shell", "printenv", "ODD") == f"{ODD}\n"
     assert occ.attempt("shell", "--root", "printenv", "ODD").returncode == 1
