@@ -3,8 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
-
-import typer
+from typing import TYPE_CHECKING
 
 from opencode_cloud.ops import project
 from opencode_cloud.ops.deployment import (
@@ -16,6 +15,10 @@ from opencode_cloud.ops.deployment import (
 )
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.errors import NoDeploymentError
+
+if TYPE_CHECKING:
+    # What parses takes longer to load than most commands take.
+    import typer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ class Options:
         return occ(self.host, *words)
 
 
-def options_of(context: typer.Context) -> Options:
+def options_of(context: "typer.Context") -> Options:
     """Give what the command was called with."""
     return context.find_object(Options) or Options()
 
@@ -97,4 +100,6 @@ def refuse_json(options: Options, command: str) -> None:
         typer.BadParameter: it was asked for.
     """
     if options.json:
+        import typer
+
         raise typer.BadParameter(f"{command} has no JSON output.")

@@ -29,7 +29,7 @@ from opencode_cloud.start import stack_file
 from opencode_cloud.start.paths import Paths
 
 _PACKAGE = Path(__file__).parents[1]
-_OF_CONTAINER = ("Id", "Image", "Config", "HostConfig", "Mounts")
+_OF_CONTAINER = ("Id", "Image", "Config", "HostConfig")
 
 
 def look(deployment: Deployment) -> Drift:
@@ -96,6 +96,8 @@ def _key(paths: Paths, stack: str, facts: Mapping[str, Any]) -> str:
         *(__version__, str(paths.root)),
         file.read_text(errors="replace"),
         json.dumps({name: facts.get(name) for name in _OF_CONTAINER}, sort_keys=True),
+        # The engine lists them in another order each time.
+        *sorted(json.dumps(mount, sort_keys=True) for mount in facts.get("Mounts") or ()),
         *_traces(_PACKAGE, "*.py"),
         *_traces(_PACKAGE / "spec", "*.py"),
         *_traces(paths.root / "docker", "**/*"),

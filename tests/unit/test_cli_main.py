@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from opencode_cloud import __version__
+from opencode_cloud.cli import status_alone
 from opencode_cloud.cli.app import app
 from opencode_cloud.cli.docs import reference
 from opencode_cloud.cli.options import Options
@@ -199,3 +200,41 @@ def test_the_command_of_a_new_checkout_says_how_to_begin(root: Path, tmp_path: P
     assert done.returncode == 1
     assert f"{tmp_path}/occ setup" in done.stderr
     assert f"{tmp_path}/start (which does not)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "means"),
+    [
+        ("status", Options()),
+        ("--host second status --json", Options(host="second", json=True)),
+        ("status -q --no-color --host x", Options(host="x", quiet=True, no_color=True)),
+        ("status --watch", None),
+        ("status --help", None),
+        ("status --jsn", None),
+        ("status status", None),
+        ("status --host", None),
+    ],
+)
+def test_the_usual_words_of_status_need_no_parser_and_mean_the_same(
+    monkeypatch: pytest.MonkeyPatch, words: str, means: Options | None
+):
+    monkeypatch.delenv("OPENCODE_STACK", raising=False)
+    assert status_alone.plain(words.split()) == means
+    monkeypatch.setenv("OPENCODE_STACK", "third")
+    assert status_alone.plain(["status"]) == Options(host="third")
+
+
+def test_the_usual_words_of_status_load_no_parser():
+    loads = (
+        "import sys; from opencode_cloud.cli import main; "
+        "main.run(['status', '--host', 'nobody', '--quiet']); "
+        "print(sorted({'typer', 'pydantic', 'rich'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loads],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

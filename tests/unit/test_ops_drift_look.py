@@ -103,3 +103,10 @@ def test_what_is_remembered_takes_nothing_slow_to_load(tmp_path: Path):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert shown.stdout == "[]\n"
+
+
+def test_mounts_in_another_order_are_the_same(paths: Paths):
+    compare, mounts = Compared(), [{"Destination": path} for path in ("/a", "/b")]
+    for each in (mounts, mounts[::-1]):
+        drift_look.remembered(paths, "local", container() | {"Mounts": each}, compare)
+    assert compare.times == 1
