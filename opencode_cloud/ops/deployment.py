@@ -73,7 +73,7 @@ class Deployment:
             return ""
         if name := self._public_name():
             return f"https://{name}" + ("" if port == _HTTPS_PORT else f":{port}")
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
+        host = reached_at(address)
         host = f"[{host}]" if ":" in host else host
         return f"{'http' if self.tls == 'off' else 'https'}://{host}:{port}"
 
@@ -100,6 +100,11 @@ class Deployment:
                 f"The deployment {self.stack!r} does not run (it is "
                 f"{self.facts['State']['Status']}). Start it: {occ(self.stack, 'start')}"
             )
+
+
+def reached_at(address: str) -> str:
+    """Give where its own host reaches what listens on an address, all addresses included."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
 
 
 def occ(stack: str, *words: str) -> str:

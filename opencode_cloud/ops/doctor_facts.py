@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from opencode_cloud.errors import OpencodeCloudError
-from opencode_cloud.ops import lock, logs
-from opencode_cloud.ops.deployment import LABEL, Deployment
+from opencode_cloud.ops import lock, logs, ports
+from opencode_cloud.ops.deployment import LABEL, Deployment, reached_at
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.doctor_checks.deployment import Deployed
 from opencode_cloud.ops.doctor_checks.docker import Docker
@@ -23,7 +23,6 @@ from opencode_cloud.ops.doctor_checks.settings import SettingsFile, Wrong
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.ops.passphrase import opens
 from opencode_cloud.ops.status import gather
-from opencode_cloud.start import ports
 from opencode_cloud.start.exports import (
     PASSPHRASE_VARIABLES,
     backend_url,
@@ -251,9 +250,8 @@ def _has_image(deployment: Deployment) -> bool:
 
 
 def _connects(address: str, port: int) -> bool:
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
     try:
-        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
+        with socket.create_connection((reached_at(address), port), timeout=_CONNECT_SECONDS):
             return True
     except OSError:
         return False
@@ -262,14 +260,12 @@ def _connects(address: str, port: int) -> bool:
 def _owner(deployment: Deployment, address: str, port: int) -> str:
     """Name who has the port of a deployment that does not run; empty when nobody has."""
     try:
-        if ports.is_free(address or "0.0.0.0", port):  # noqa: S104 - what Docker would take
-            return ""
+        found = ports.problem(address or "0.0.0.0", port, deployment.engine)  # noqa: S104 - what Docker would take
     except ValueError:
         return ""
-    for container in deployment.engine.get("/containers/json"):
-        if any(each.get("PublicPort") == port for each in container["Ports"]):
-            return f"the container {container['Names'][0].lstrip('/')}"
-    return ports.owner(port) or f"another program (sudo ss -ltnp 'sport = :{port}' tells which)"
+    if not found:
+        return ""
+    return found.owner or f"another program (sudo ss -ltnp 'sport = :{port}' tells which)"
 
 
 def _errors(deployment: Deployment, now: datetime) -> int | None:
