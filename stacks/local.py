@@ -6,12 +6,13 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.service import OpencodeService, OpencodeServiceArgs
+from components.service import OpencodeServiceArgs
 from opencode_cloud.environment import Environment
 from opencode_cloud.ops import mounts
 from opencode_cloud.ops.mount_dangers import Surroundings
 from opencode_cloud.settings import Settings, SettingsError
 from opencode_cloud.spec.mounts import join_mounts
+from stacks.service import deploy_service
 
 
 def deploy(
@@ -30,19 +31,11 @@ def deploy(
         environment: what opencode is given besides.
         secrets: the value of each secret in it.
     """
-    if settings.exposed and not settings.has_tls:
-        pulumi.log.warn(
-            f"{settings.bind_address}:{settings.port} can be reached by other machines, and the "
-            "connection is not encrypted: passwords and sessions can be read on the way. Encrypt "
-            "it (pulumi config set opencode:tls internal, or a domain), put a TLS proxy or a VPN "
-            "in front, or go back to loopback: pulumi config rm opencode:bind_address"
-        )
     settings = _with_real_folders(settings, stack, project)
     # The host is always said, so that what is in DOCKER_HOST today does not
     # decide where a deployment goes.
     provider = docker.Provider("docker", host=settings.docker_host)
-    service = OpencodeService(
-        "opencode",
+    deploy_service(
         OpencodeServiceArgs(
             settings=settings,
             stack=stack,
@@ -50,13 +43,8 @@ def deploy(
             environment=environment,
             secrets=secrets,
         ),
-        pulumi.ResourceOptions(providers=[provider]),
+        provider,
     )
-    pulumi.export("url", service.url)
-    pulumi.export("containerId", service.container_id)
-    pulumi.export("containerName", service.container_name)
-    pulumi.export("imageDigest", service.image_digest)
-    pulumi.export("provenance", service.provenance)
 
 
 def _with_real_folders(settings: Settings, stack: str, project: Path) -> Settings:

@@ -173,7 +173,7 @@ def _named(document: "Document", stack: str) -> "tuple[BindMount, ...]":
 
 
 def _surroundings(document: "Document", stack: str) -> "Surroundings":
-    from opencode_cloud.ops.deployment import DEFAULT_SOCKET
+    from opencode_cloud.ops.docker_host import DEFAULT_SOCKET
     from opencode_cloud.ops.mount_dangers import Surroundings
 
     host = document.values.get("docker_host") or f"unix://{DEFAULT_SOCKET}"

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from opencode_cloud.ops.docker_engine import Engine, Trace
+from opencode_cloud.ops.docker_host import docker_host_of
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
 from opencode_cloud.ops.project import DEFAULT_STACK, setup_command
-from opencode_cloud.start import stack_file
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
 LABEL = "org.opencode-cloud.stack"
 """As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
 
-_STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _HTTP, _HTTPS = "8080/tcp", "8443/tcp"
 _HTTPS_PORT = "443"
 _NOT_FOUND = 404
@@ -119,20 +117,7 @@ def engine_of(stack: str, root: Path, trace: Trace | None = None) -> Engine:
     Raises:
         OperationError: the name cannot be a stack's, or the engine cannot be reached from here.
     """
-    if not _STACK.fullmatch(stack):
-        raise OperationError(
-            f"{stack!r} cannot be a stack's name: --host (or OPENCODE_STACK) takes up to 40 of "
-            "a-z, 0-9, _ and -."
-        )
-    settings = stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml")
-    host = settings.get("docker_host") or f"unix://{DEFAULT_SOCKET}"
-    if not host.startswith("unix://"):
-        raise OperationError(
-            f"opencode:docker_host of stack {stack!r} is {host}, which is no Unix socket: from "
-            "here, occ reaches Docker through unix:///path/to/docker.sock alone."
-        )
-    path = host.removeprefix("unix://")
-    return Engine(path, trace) if trace else Engine(path)
+    return docker_host_of(stack, root).engine(trace)
 
 
 def find(stack: str, engine: Engine) -> Deployment:

@@ -7,9 +7,9 @@ streams are the bare socket.
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, urlencode
 
@@ -35,7 +35,16 @@ class Engine:
     """One Docker engine. Every method raises EngineError when it refuses or cannot be reached."""
 
     socket_path: str
+    """On this machine."""
     trace: Trace = _untraced
+    where: str = ""
+    """Whose socket it is, for people; empty: this machine's own."""
+    way: Callable[[], object] | None = None
+    """Opens the way to another machine's socket anew, where it has closed."""
+
+    def traced(self, trace: Trace) -> "Engine":
+        """Give the same engine, which says what it is asked."""
+        return replace(self, trace=trace)
 
     def get(self, path: str, /, **query: str | int) -> Any:
         """Ask for a JSON document."""
@@ -88,24 +97,39 @@ class Engine:
 
     @contextmanager
     def _connected(self, seconds: float) -> Iterator[socket.socket]:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(seconds)
-            try:
-                connection.connect(self.socket_path)
-            except OSError as error:
-                raise _unreachable(self.socket_path, error) from None
+        with self._connection(seconds) as connection:
             try:
                 yield connection
             except TimeoutError:
                 raise EngineError(
-                    f"The Docker engine at {self.socket_path} gave no answer within {seconds:.0f} "
+                    f"The Docker engine at {self._place} gave no answer within {seconds:.0f} "
                     "s. See whether `docker info` answers; if not, restart the engine."
                 ) from None
-            except ConnectionResetError:
+            except (ConnectionResetError, BrokenPipeError):
                 raise EngineError(
-                    f"The Docker engine at {self.socket_path} broke the connection. It may be "
+                    f"The Docker engine at {self._place} broke the connection. It may be "
                     "restarting: try again."
                 ) from None
+
+    def _connection(self, seconds: float) -> socket.socket:
+        try:
+            return _connect(self.socket_path, seconds)
+        except OSError as error:
+            if not self.way:
+                raise _unreachable(self.socket_path, error) from None
+        # A shared connection that nobody used for a while has ended.
+        self.way()
+        try:
+            return _connect(self.socket_path, seconds)
+        except OSError as error:
+            raise EngineError(
+                f"The way to the Docker engine at {self._place} is closed ({error.strerror}). Try "
+                "again."
+            ) from None
+
+    @property
+    def _place(self) -> str:
+        return self.where or self.socket_path
 
     def _request(
         self,
@@ -129,23 +153,41 @@ class Engine:
         ]
         connection.sendall("\r\n".join([*head, "", ""]).encode() + payload)
         reader = connection.makefile("rb")
-        status, length = _read_head(reader)
+        status, length = self._read_head(reader)
         if status >= _BAD_REQUEST:
             raise EngineError(_message(reader.read(length)), status)
         return reader
 
+    def _read_head(self, reader: BinaryIO) -> tuple[int, int]:
+        """Give the status, and the length of the body: -1 is up to the end."""
+        line = reader.readline()
+        if not line and self.where:
+            # SSH leads to the socket's folder, and learns there that nobody listens, or that its
+            # user may not ask.
+            raise EngineError(
+                f"No Docker engine answers at {self.where}: it does not run, or that user may not "
+                "use it. There, this shows which: docker version"
+            )
+        words = line.split()
+        if len(words) <= 1 or not words[1].isdigit():
+            raise EngineError("What answers on Docker's socket is no Docker engine.")
+        length = -1
+        while field := reader.readline().strip():
+            name, _, value = field.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        return int(words[1]), length
 
-def _read_head(reader: BinaryIO) -> tuple[int, int]:
-    """Give the status, and the length of the body: -1 is up to the end."""
-    words = reader.readline().split()
-    if len(words) <= 1 or not words[1].isdigit():
-        raise EngineError("What answers on Docker's socket is no Docker engine.")
-    length = -1
-    while line := reader.readline().strip():
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-    return int(words[1]), length
+
+def _connect(path: str, seconds: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(seconds)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _message(body: bytes) -> str:

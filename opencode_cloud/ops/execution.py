@@ -4,29 +4,15 @@ import shlex
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.frames import STDERR, frames
+from opencode_cloud.ops.shells import Done
 
 _ENDS_WITHIN_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.code == 0
 
 
 def run(

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opencode_cloud.ops import project
-from opencode_cloud.ops.deployment import DEFAULT_SOCKET
+from opencode_cloud.ops.docker_host import docker_host_of
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.start import stack_file
 from opencode_cloud.start.engine import Finder
 from opencode_cloud.start.exports import uses_own_backend
 from opencode_cloud.start.machine import Machine
@@ -183,7 +182,7 @@ class Program:
 
     @cached_property
     def _context(self) -> Context:
-        docker_host = stack_file.read(self.file).get("docker_host") or f"unix://{DEFAULT_SOCKET}"
+        docker_host = f"unix://{docker_host_of(self.stack, self.paths.root).local_socket()}"
         # The docker command shall ask whom the stack names, and not what the shell says today.
         environment = {**os.environ, "DOCKER_HOST": docker_host}
         machine = Machine.this()

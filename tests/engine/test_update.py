@@ -14,8 +14,9 @@ import requests
 from docker.errors import APIError, NotFound
 
 from opencode_cloud.ops import releases, update_plan, versions
-from opencode_cloud.ops.deployment import DEFAULT_SOCKET, find
+from opencode_cloud.ops.deployment import find
 from opencode_cloud.ops.docker_engine import Engine
+from opencode_cloud.ops.docker_host import DEFAULT_SOCKET
 from tests.engine.deployment import PASSWORD, USER
 from tests.engine.operator import Operator
 from tests.engine.registry import publish, serving

@@ -46,7 +46,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """No Docker, no settings, no state."""
     monkeypatch.delenv("OPENCODE_STACK", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
-    monkeypatch.setattr("opencode_cloud.ops.deployment.DEFAULT_SOCKET", str(tmp_path / "none.sock"))
+    socket = str(tmp_path / "none.sock")
+    monkeypatch.setattr("opencode_cloud.ops.docker_host.DEFAULT_SOCKET", socket)
     (tmp_path / "stacks").mkdir()
     for module in ("project.folder", "project.root"):
         monkeypatch.setattr(f"opencode_cloud.ops.{module}", lambda: tmp_path)
@@ -127,10 +128,10 @@ import contextlib, io, json, sys
 from pathlib import Path
 
 from opencode_cloud.cli.main import run
-from opencode_cloud.ops import deployment, project
+from opencode_cloud.ops import docker_host, project
 
 here = Path(sys.argv[1])
-deployment.DEFAULT_SOCKET = str(here / "none.sock")
+docker_host.DEFAULT_SOCKET = str(here / "none.sock")
 project.folder = project.root = lambda: here
 for words in json.load(open(sys.argv[2])):
     out, err = io.StringIO(), io.StringIO()

@@ -25,7 +25,8 @@ EVERY = commands(typer.main.get_command(app))
 @pytest.fixture(autouse=True)
 def no_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.delenv("OPENCODE_STACK", raising=False)
-    monkeypatch.setattr("opencode_cloud.ops.deployment.DEFAULT_SOCKET", str(tmp_path / "none.sock"))
+    socket = str(tmp_path / "none.sock")
+    monkeypatch.setattr("opencode_cloud.ops.docker_host.DEFAULT_SOCKET", socket)
     monkeypatch.setattr("opencode_cloud.ops.project.folder", lambda: tmp_path)
 
 

@@ -1,0 +1,107 @@
+"""Where a stack's deployment runs: this machine, or a host over SSH, and its Docker engine."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opencode_cloud.ops.docker_engine import Engine, Trace
+from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.start import stack_file
+from opencode_cloud.start.paths import Paths
+
+if TYPE_CHECKING:
+    # Over SSH alone: `occ status` of this machine's own shall not wait for it.
+    from opencode_cloud.ops.shells import Shell
+    from opencode_cloud.ops.ssh import Ssh
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+
+_STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_SCHEME = "unix://"
+
+
+@dataclass(frozen=True)
+class DockerHost:
+    """One machine with a Docker engine."""
+
+    stack: str
+    socket: str
+    """Path of the engine's socket, on that machine."""
+    ssh: "Ssh | None" = None
+    """The way there; ``None``: it is this machine."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is another machine."""
+        return self.ssh is not None
+
+    @property
+    def name(self) -> str:
+        """For people: `this machine`, or `ada@box`."""
+        return self.ssh.name if self.ssh else "this machine"
+
+    @property
+    def shell(self) -> "Shell":
+        """Its shell."""
+        from opencode_cloud.ops.shells import LocalShell
+
+        return self.ssh or LocalShell()
+
+    def local_socket(self) -> str:
+        """Give a socket on this machine that leads to the engine; over SSH, it is opened first.
+
+        Raises:
+            SshError: the host cannot be reached.
+        """
+        return str(self.ssh.docker_socket(self.socket)) if self.ssh else self.socket
+
+    def engine(self, trace: Trace | None = None) -> Engine:
+        """Give its engine.
+
+        Raises:
+            SshError: the host cannot be reached.
+        """
+        way = self.local_socket if self.ssh else None
+        where = f"{self.socket} of {self.name}" if self.ssh else self.socket
+        engine = Engine(self.local_socket(), where=where, way=way)
+        return engine.traced(trace) if trace else engine
+
+
+def docker_host_of(stack: str, root: Path) -> DockerHost:
+    """Give the host that the stack's settings name, in the program's folder `root`.
+
+    Raises:
+        OperationError: the name cannot be a stack's, or what its settings say cannot be used here.
+    """
+    if not _STACK.fullmatch(stack):
+        raise OperationError(
+            f"{stack!r} cannot be a stack's name: --host (or OPENCODE_STACK) takes up to 40 of "
+            "a-z, 0-9, _ and -."
+        )
+    settings = stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml")
+    host = settings.get("docker_host") or f"{_SCHEME}{DEFAULT_SOCKET}"
+    if not host.startswith(_SCHEME):
+        raise OperationError(
+            f"opencode:docker_host of stack {stack!r} is {host}, which is no Unix socket: from "
+            "here, occ reaches Docker through unix:///path/to/docker.sock alone."
+        )
+    socket = host.removeprefix(_SCHEME)
+    if settings.get("target") != "ssh":
+        return DockerHost(stack, socket)
+    return DockerHost(stack, socket, _ssh(settings, stack, root))
+
+
+def _ssh(settings: Mapping[str, str], stack: str, root: Path) -> "Ssh":
+    from opencode_cloud.ops.ssh import Ssh
+    from opencode_cloud.spec.ssh import SshAddress
+
+    address = SshAddress.of(settings, stack)
+    if not address.host:
+        raise OperationError(
+            f"The stack {stack!r} is on a host over SSH, and its settings name none: occ --host "
+            f"{stack} config set ssh_host [USER@]HOST"
+        )
+    return Ssh.of(address, Paths.of(root, os.environ).data)

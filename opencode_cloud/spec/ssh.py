@@ -1,0 +1,137 @@
+"""How a host is reached over SSH: the words that the system's own `ssh` is given.
+
+Users, keys, agents and jump hosts are ssh's to find, in `~/.ssh/config` and by these words. What it
+is never left to decide is whom it talks to: the host's keys are pinned.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CONNECT_SECONDS = 15
+"""How long one attempt to connect may take."""
+PERSIST_SECONDS = 120
+"""How long a connection that nobody uses is kept for the next command."""
+_ALIVE_EVERY_SECONDS, _ALIVE_TRIES = 5, 4
+"""A connection whose other side says nothing so many times is given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshAddress:
+    """One host, as its stack's settings name it."""
+
+    stack: str
+    host: str
+    """Name or address, or a `Host` of `~/.ssh/config`."""
+    user: str = ""
+    """Empty: as ssh decides. So are the other empty values."""
+    port: int = 0
+    identity_file: str = ""
+    jump: str = ""
+    """Hosts to go through, as ssh's `-J` takes them."""
+    host_keys: tuple[str, ...] = ()
+    """The host's own public keys, each `TYPE BASE64`. None is trusted where there are none."""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str], stack: str) -> "SshAddress":
+        """Take it from the plain settings of a stack's file."""
+        user, _, host = settings.get("ssh_host", "").rpartition("@")
+        keys = settings.get("ssh_host_key", "").split(",")
+        return cls(
+            stack=stack,
+            host=host,
+            user=user,
+            port=int(settings.get("ssh_port") or 0),
+            identity_file=settings.get("ssh_identity_file", ""),
+            jump=settings.get("ssh_jump", ""),
+            host_keys=tuple(key.strip() for key in keys if key.strip()),
+        )
+
+    @property
+    def destination(self) -> str:
+        """`user@host`, or the host alone."""
+        return f"{self.user}@{self.host}" if self.user else self.host
+
+    @property
+    def alias(self) -> str:
+        """Name under which the host's keys are known: an address may change, the host stays."""
+        return f"opencode-cloud-{self.stack}"
+
+    @property
+    def known_hosts(self) -> str:
+        """The pinned keys, as a file for ssh."""
+        return "".join(f"{self.alias} {key}\n" for key in self.host_keys)
+
+    @property
+    def command(self) -> str:
+        """The command that a person types to reach it."""
+        return " ".join(["ssh", *_ways(self), self.destination])
+
+    def fingerprint(self) -> str:
+        """Tell one connection from another: hex, short enough for the path of a socket."""
+        words = (self.stack, self.destination, *map(str, _ways(self)), *self.host_keys)
+        return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshFiles:
+    """What ssh is to find, and to make, on this machine."""
+
+    known_hosts: Path
+    control: Path
+    """Socket of the connection that commands share."""
+    docker: Path
+    """Socket that leads to the host's Docker engine, while a command of ours uses it."""
+
+
+def options(address: SshAddress, files: SshFiles) -> tuple[str, ...]:
+    """Give the options of every call of ssh for a host, before its destination.
+
+    Nothing is asked: what needs a person (a new host, a passphrase) is for `occ host add` and the
+    agent. Every call shares one connection, so that many resources do not meet the server's
+    MaxStartups.
+    """
+    chosen = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "HostKeyAlias": address.alias,
+        "UserKnownHostsFile": str(files.known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        # Else a server could add keys to those that are pinned.
+        "UpdateHostKeys": "no",
+        "CheckHostIP": "no",
+        "ControlMaster": "auto",
+        "ControlPath": str(files.control),
+        "ControlPersist": str(PERSIST_SECONDS),
+        "ConnectTimeout": str(CONNECT_SECONDS),
+        "ServerAliveInterval": str(_ALIVE_EVERY_SECONDS),
+        "ServerAliveCountMax": str(_ALIVE_TRIES),
+        # A socket that a killed command left must not be in the way.
+        "StreamLocalBindUnlink": "yes",
+        "ForwardAgent": "no",
+        "ForwardX11": "no",
+        "PermitLocalCommand": "no",
+    }
+    words = [word for name, value in chosen.items() for word in ("-o", f"{name}={value}")]
+    return (*words, *_ways(address))
+
+
+def command(address: SshAddress, files: SshFiles, *words: str) -> tuple[str, ...]:
+    """Give the whole command line that runs `words` on the host; none of them: its login shell."""
+    # ssh would hand them to a shell with spaces between.
+    said = (shlex.join(words),) if words else ()
+    return ("ssh", *options(address, files), "--", address.destination, *said)
+
+
+def _ways(address: SshAddress) -> list[str]:
+    words: list[str] = []
+    if address.port:
+        words += ["-p", str(address.port)]
+    if address.identity_file:
+        # The key that was named, and not whatever the agent offers first.
+        words += ["-i", address.identity_file, "-o", "IdentitiesOnly=yes"]
+    if address.jump:
+        words += ["-J", address.jump]
+    return words

@@ -1,0 +1,74 @@
+"""A deployment on the Docker engine of a host that is reached over SSH."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+
+from components.service import OpencodeServiceArgs
+from opencode_cloud.environment import Environment
+from opencode_cloud.ops.docker_host import DEFAULT_SOCKET
+from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.ops.ssh import Ssh
+from opencode_cloud.settings import Settings, as_config
+from opencode_cloud.spec import ssh
+from opencode_cloud.start.paths import Paths
+from stacks.service import deploy_service
+
+
+def deploy(
+    settings: Settings,
+    stack: str,
+    project: Path,
+    environment: Environment,
+    secrets: Mapping[str, pulumi.Output[str]],
+) -> None:
+    """Register the resources of ``stack`` and export its outputs.
+
+    Args:
+        settings: of the stack.
+        stack: its name.
+        project: folder of ``Pulumi.yaml``.
+        environment: what opencode is given besides.
+        secrets: the value of each secret in it.
+
+    Raises:
+        RunError: the host cannot be reached, or is another one.
+    """
+    values = {name: as_config(value) for name, value in settings.model_dump().items()}
+    address = ssh.SshAddress.of(values, stack)
+    host = Ssh.of(address, Paths.of(project, os.environ).data)
+    try:
+        # The provider's calls then share this connection, and a host that is still booting, or has
+        # another key, is told in words.
+        host.connect()
+    except OperationError as error:
+        raise pulumi.RunError(str(error)) from None
+    provider = docker.Provider(
+        "docker",
+        host=f"ssh://{_in_url(address.destination)}{_socket(settings)}",
+        ssh_opts=list(ssh.options(address, host.files)),
+    )
+    deploy_service(
+        OpencodeServiceArgs(
+            settings=settings,
+            stack=stack,
+            project=project,
+            environment=environment,
+            secrets=secrets,
+        ),
+        provider,
+    )
+
+
+def _in_url(destination: str) -> str:
+    user, at, host = destination.rpartition("@")
+    return f"{user}{at}[{host}]" if ":" in host else destination
+
+
+def _socket(settings: Settings) -> str:
+    """Give the path of the engine's socket on the host, where it is not the usual one."""
+    path = settings.docker_host.removeprefix("unix://")
+    return "" if path == DEFAULT_SOCKET else path
