@@ -68,6 +68,7 @@ class Operator:
     def deployment(self) -> Deployment:
         """What runs, as others see it."""
         env = self.environment | {
+            "PATH": os.environ["PATH"],
             "PULUMI_BACKEND_URL": f"file://{self.data / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.data / "passphrase"),
             "VIRTUAL_ENV": str(self.checkout / ".venv"),

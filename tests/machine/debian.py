@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,25 +86,20 @@ def machine(
     client: docker.DockerClient, suite: str, user: str, clone: Path, *, systemd: bool
 ) -> Iterator[Machine]:
     """Boot a fresh Debian ``suite`` that has a clone of the repository; gone afterwards."""
-    image = _image(client, suite)
+    image = image_of(client, suite)
     # Compiling the engine takes ten minutes, and is another test's matter.
     engine = Paths.of(clone, os.environ).cache / "engine"
-    # By the command: the library has no word for unconfined system paths.
-    created = _docker(
-        *("create", "--tty", "--cgroupns", "private"),
-        *("--name", f"{REPOSITORY}-{suite}-{os.getpid()}"),
-        *("--cap-add", "ALL", *(word for name in DROPPED for word in ("--cap-drop", name))),
-        *(word for option in UNCONFINED for word in ("--security-opt", f"{option}=unconfined")),
-        *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"),
-        *("--volume", "/var/lib/docker", "--volume", f"{engine}:/opt/engine:ro"),
-        *(("--stop-signal", "SIGRTMIN+3") if systemd else ("--init",)),
-        *(image, "/machine-init", "systemd" if systemd else "without-systemd"),
+    made = create(
+        client,
+        f"{REPOSITORY}-{suite}-{os.getpid()}",
+        image,
+        *("--volume", f"{engine}:/opt/engine:ro"),
+        systemd=systemd,
     )
-    made = client.containers.get(created)
     try:
         booted = Machine(made, user)
-        made.put_archive("/", _company_authorities())
-        made.put_archive("/", _packed(clone, booted.checkout.lstrip("/")))
+        made.put_archive("/", company_authorities())
+        made.put_archive("/", _packed_folder(clone, booted.checkout.lstrip("/")))
         made.start()
         if systemd:
             booted.wait_booted()
@@ -114,11 +109,27 @@ def machine(
         yield booted
     finally:
         made.remove(force=True, v=True)
-        client.images.remove(image)
 
 
-def _image(client: docker.DockerClient, suite: str) -> str:
-    """Make the image of a fresh Debian, from an archive that is made once."""
+def create(
+    client: docker.DockerClient, name: str, image: str, *options: str, systemd: bool = True
+) -> Container:
+    """Make a container that is a machine: it may do all that ours may, and has a Docker's disk."""
+    # By the command: the library has no word for unconfined system paths.
+    created = _docker(
+        *("create", "--tty", "--cgroupns", "private", "--name", name),
+        *("--cap-add", "ALL", *(word for name in DROPPED for word in ("--cap-drop", name))),
+        *(word for option in UNCONFINED for word in ("--security-opt", f"{option}=unconfined")),
+        *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"),
+        *("--volume", "/var/lib/docker", *options),
+        *(("--stop-signal", "SIGRTMIN+3") if systemd else ("--init",)),
+        *(image, "/machine-init", "systemd" if systemd else "without-systemd"),
+    )
+    return client.containers.get(created)
+
+
+def image_of(client: docker.DockerClient, suite: str) -> str:
+    """Make the image of a fresh Debian, from an archive that is made once; it is kept."""
     assert shutil.which("debootstrap"), "no debootstrap: apt-get install debootstrap"
     key = hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]
     cache = Paths.of(SCRIPT.parent, os.environ).cache / "machines"
@@ -140,19 +151,25 @@ def _docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _company_authorities() -> bytes:
+def company_authorities() -> bytes:
     """Pack this machine's own authorities as an administrator would add them."""
     pems = re.findall(r"-----BEGIN .+?-----END CERTIFICATE-----\n", authorities.extra(), re.DOTALL)
+    folder = "usr/local/share/ca-certificates"
+    return packed({f"{folder}/company-{n}.crt": pem.encode() for n, pem in enumerate(pems)})
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """Pack files by their paths, for their owner alone to write."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for number, pem in enumerate(pems):
-            entry = tarfile.TarInfo(f"usr/local/share/ca-certificates/company-{number}.crt")
-            entry.size = len(pem)
-            archive.addfile(entry, io.BytesIO(pem.encode()))
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
-def _packed(folder: Path, name: str) -> bytes:
+def _packed_folder(folder: Path, name: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(folder, arcname=name)
