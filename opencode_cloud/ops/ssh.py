@@ -69,9 +69,13 @@ class Ssh:
         opened: a Docker socket has no login.
         """
         self.connect()
-        forward = f"{self.files.docker}:{remote}"
-        asked = self._control("forward", "-L", forward)
-        if asked.code:
+        forward = ("-L", f"{self.files.docker}:{remote}")
+        asked = self._control("forward", *forward)
+        if asked.ok and not self.files.docker.exists():
+            # The connection has it open still, but something cleared the file away.
+            self._control("cancel", *forward)
+            asked = self._control("forward", *forward)
+        if not asked.ok:
             raise SshError(
                 f"{self.name} does not let its Docker socket be reached over SSH: "
                 f"{asked.err.strip()}. Its SSH server must allow AllowStreamLocalForwarding."
@@ -80,10 +84,10 @@ class Ssh:
 
     def connect(self) -> None:
         """Open the shared connection, unless there is one."""
-        if self._control("check").code == 0:
+        if self._control("check").ok:
             return
         done = self._ssh(self.words("true"), "", CONNECT_SECONDS * 2)
-        if done.code:
+        if not done.ok:
             raise SshError(f"{self.name} lets nobody run commands: {done.err.strip() or done.code}")
 
     def disconnect(self) -> None:

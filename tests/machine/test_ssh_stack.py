@@ -2,6 +2,8 @@
 
 import json
 
+from opencode_cloud.ops.ssh import Ssh
+from opencode_cloud.spec.ssh import SshAddress
 from tests.machine.conftest import RemoteOperator
 
 
@@ -30,3 +32,11 @@ def test_occ_looks_at_the_host_and_acts_on_it(remote: RemoteOperator):
     assert remote.there.as_root("docker ps -q") == ""
     occ("start")
     assert json.loads(occ("status", "--json"))["health"] == "healthy"
+
+
+def test_a_way_that_was_cleared_away_is_opened_again(remote: RemoteOperator):
+    remote.occ("status")
+    way = Ssh.of(SshAddress.of(remote.there.settings, remote.stack), remote.data).files.docker
+    assert way.stat().st_mode & 0o077 == 0
+    way.unlink()
+    assert json.loads(remote.occ("status", "--json"))["state"] == "running"
