@@ -215,7 +215,7 @@ def _remember(ids: Collection[Ids]) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"init         | {text}", file=sys.stderr)
+    print(text, file=sys.stderr)
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _say(text: str) -> None:
-    print(f"init         | {text}", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

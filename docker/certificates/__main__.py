@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import time
-from functools import partial
 
 from gateway.settings import SettingsError, load
 
@@ -63,22 +62,22 @@ def retry() -> int:
 
 def ensure() -> int:
     """Have something to serve, at the container's start."""
-    _keeper("init         | ").ensure()
+    _keeper().ensure()
     return DONE
 
 
 def renew(now: bool) -> int:
     """Renew what is due, and print for how many seconds the service may sleep then."""
-    print(_keeper("").renew(at_once=now))
+    print(_keeper().renew(at_once=now))
     return DONE
 
 
-def _keeper(prefix: str) -> Keeper:
-    return Keeper(load(os.environ), VOLUME, RUN, partial(_say, prefix))
+def _keeper() -> Keeper:
+    return Keeper(load(os.environ), VOLUME, RUN, _say)
 
 
-def _say(prefix: str, line: str) -> None:
-    print(f"{prefix}{line}", file=sys.stderr, flush=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _check_tls() -> None:

@@ -14,7 +14,7 @@ def main(folder: Path) -> int:
     try:
         settings = load(os.environ)
     except SettingsError as error:
-        sys.stderr.write(f"init         | {error}\n")
+        print(error, file=sys.stderr)
         return 2
     for name, text in render(settings, gateways()).items():
         (folder / name).write_text(text, encoding="ascii")

@@ -23,18 +23,21 @@ START = """
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj "/CN=$NAME" \
     -addext "subjectAltName=DNS:$NAME" -keyout /tmp/key.pem -out /tmp/certificate.pem
 printf %s "$CONFIG" > /tmp/config.json
-exec pebble -config /tmp/config.json
+pebble-challtestsrv -management 127.0.0.1:8055 -dnsserver 127.0.0.1:8053 \
+    -defaultIPv4= -defaultIPv6= -http01= -https01= -doh= -tlsalpn01= &
+exec pebble -config /tmp/config.json -dnsserver 127.0.0.1:8053
+"""
+FOLLOW = """
+until address=$(getent ahostsv4 "$2") && [ "$address" ]; do
+    sleep 0.1
+done
 """
 POINT = """
-address=$2
-until [ "$address" ]; do
-    sleep 0.1
-    address=$(getent ahostsv4 "$3" | sed -n '1s/ .*//p')
-done
-others=$(grep -v " $1\\$" /etc/hosts)
-printf '%s\\n' "$others" "$address $1" > /etc/hosts
+dns=http://127.0.0.1:8055
+curl -sf "$dns/clear-a" -d '{"host": "'"$1"'"}'
+curl -sf "$dns/add-a" -d '{"host": "'"$1"'", "addresses": ["'"${address%% *}"'"]}'
 """
-"""Pebble asks /etc/hosts first. The address is known once the container runs."""
+"""By DNS, which takes effect at once: Go rereads /etc/hosts after five seconds at the earliest."""
 
 
 class Pebble:
@@ -46,7 +49,8 @@ class Pebble:
 
     def is_ready(self) -> bool:
         """Whether it takes requests."""
-        return self._run("curl", "-sfk", "https://localhost:14000/dir") != ""
+        both = "curl -sfk https://localhost:14000/dir && curl -s http://127.0.0.1:8055"
+        return self._run("sh", "-c", both) != ""
 
     @property
     def https_certificate(self) -> str:
@@ -58,10 +62,16 @@ class Pebble:
         """What a browser must trust to take the certificates that it gives, as PEM."""
         return self._run("curl", "-sfk", "https://localhost:15000/roots/0")
 
-    def point(self, name: str, *, address: str = "", container: str = "") -> None:
-        """Have it find `name` at an address, or at a container as soon as that one is up."""
-        command = ["sh", "-c", POINT, "point", name, address, container]
-        self._container.exec_run(command, detach=bool(container))
+    def point(self, name: str, address: str) -> None:
+        """Have it find `name` at an address, from now on."""
+        command = ["sh", "-ec", f"address=$2\n{POINT}", "point", name, address]
+        code, said = self._container.exec_run(command)
+        assert code == 0, said
+
+    def follow(self, name: str, container: str) -> None:
+        """Have it find `name` at a container, as soon as that one is up."""
+        command = ["sh", "-ec", f"{FOLLOW}{POINT}", "follow", name, container]
+        self._container.exec_run(command, detach=True)
 
     def logs(self) -> str:
         """What it has printed so far."""
@@ -92,6 +102,7 @@ def pebble(
         image,
         [START],
         entrypoint=["sh", "-c"],
+        healthcheck={"test": ["NONE"]},
         detach=True,
         name=name,
         network=network.name,
@@ -100,7 +111,10 @@ def pebble(
             "CONFIG": json.dumps({"pebble": config}),
             "PEBBLE_VA_NOSLEEP": "1",
         },
-        volumes={str(program()): {"bind": "/usr/local/bin/pebble", "mode": "ro"}},
+        volumes={
+            str(program): {"bind": f"/usr/local/bin/{program.name}", "mode": "ro"}
+            for program in programs()
+        },
     )
     try:
         made = Pebble(container)
@@ -139,15 +153,16 @@ def trusting(client: docker.DockerClient, image: str, authority: str) -> Iterato
             client.images.remove(tag)
 
 
-def program() -> Path:
-    """Pebble, built from its module where it is not there yet."""
+def programs() -> list[Path]:
+    """Pebble and its DNS server, built from their module where they are not there yet."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opencode-cloud"
-    key = hashlib.sha256((SOURCES / "go.sum").read_bytes()).hexdigest()[:16]
-    built = cache / "pebble" / key / "pebble"
-    if not built.exists():
+    module = b"".join((SOURCES / file).read_bytes() for file in ("go.mod", "go.sum"))
+    folder = cache / "pebble" / hashlib.sha256(module).hexdigest()[:16]
+    built = [folder / name for name in ("pebble", "pebble-challtestsrv")]
+    if not all(program.exists() for program in built):
         go = find_go(cache / "engine", lambda line: print(line, flush=True))
         # For a container, whose C library may be another one.
         environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -trimpath"}
-        command = [go, "build", "-o", f"{built.parent}/", "tool"]
+        command = [go, "build", "-o", f"{folder}/", "tool"]
         subprocess.run(command, cwd=SOURCES, env=environment, check=True)
     return built

@@ -153,7 +153,7 @@ class Running:
         """What the container has printed so far."""
         return self.container.logs().decode()
 
-    def wait_healthy(self, seconds: float = 60) -> None:
+    def wait_healthy(self, seconds: float = 120) -> None:
         """Wait until `/health` answers 200."""
         wait_until(self.is_healthy, seconds, self.logs)
 

@@ -208,6 +208,19 @@ def test_the_logs_say_which_process_speaks(opencode: Running):
     assert not [line for line in text.splitlines() if not re.match(r"\w+ +\| ", line)]
 
 
+def test_what_the_supervision_says_has_a_name_too(fresh: Running):
+    """An opencode that does not end when it is asked to is complained about by s6's own tools."""
+    deaf = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n"
+    fresh.run("sh", "-c", "cat > /root/opencode && chmod +x /root/opencode", stdin=deaf)
+    fresh.run("mv", "/root/opencode", "/usr/local/bin/opencode")
+    fresh.run("pkill", "--full", SERVICES["opencode"])
+    wait_until(lambda: bool(fresh.pids("^/bin/sh .*/opencode serve")), 10, fresh.logs)
+    fresh.container.stop(timeout=2 * STOP_SECONDS)
+    text = fresh.logs()
+    assert re.search(r"^init +\| s6-svlisten1: ", text, re.MULTILINE), text
+    assert not [line for line in text.splitlines() if not re.match(r"\w+ +\| ", line)]
+
+
 def test_the_lines_of_two_processes_never_mix(opencode: Running):
     logger = "mawk -W interactive -v name=$name -f /usr/lib/opencode-cloud/prefix.awk"
     both = f"for name in one two; do seq 5000 | {logger} & done; wait"

@@ -348,7 +348,7 @@ def named(
 ) -> Iterator[Running]:
     """A container that has got a certificate for its domain."""
     container = Running(docker_client, trusting, asking(server), network=network.name)
-    server.point(DOMAIN, container=container.name)
+    server.follow(DOMAIN, container.name)
     try:
         container.create()
         container.add_user()
@@ -410,7 +410,7 @@ def test_a_certificate_is_renewed_before_it_ends_and_nobody_notices(
         acme.trusting(docker_client, image, server.https_certificate) as derived,
     ):
         container = Running(docker_client, derived, asking(server), network=network.name)
-        server.point(DOMAIN, container=container.name)
+        server.follow(DOMAIN, container.name)
         try:
             container.create()
             wait_until(lambda: has_issuer(container, "acme"), 60, container.logs)
@@ -435,7 +435,7 @@ def test_sslip_gives_an_address_a_name_and_that_name_a_certificate(
     name = "203-0-113-7.sslip.io"
     environment = asking(server, "sslip", PUBLIC_ADDRESS="203.0.113.7")
     container = Running(docker_client, trusting, environment, network=network.name)
-    server.point(name, container=container.name)
+    server.follow(name, container.name)
     try:
         container.create()
         wait_until(lambda: has_issuer(container, "acme"), 60, container.logs)
@@ -451,7 +451,7 @@ def test_a_name_that_leads_elsewhere_is_told_and_tried_again(
     docker_client: docker.DockerClient, trusting: str, server: Pebble, network: Network
 ):
     name = "elsewhere.example.org"
-    server.point(name, address="127.0.0.1")
+    server.point(name, "127.0.0.1")
     environment = asking(server, name)
     with running(docker_client, trusting, environment, network=network.name) as container:
         wait_until(lambda: "could not get" in container.logs(), 60, container.logs)
@@ -478,12 +478,9 @@ def test_a_name_that_leads_elsewhere_is_told_and_tried_again(
         assert f'Get "http://{name}' in again.stdout
         assert "in 4 minutes" in again.stdout or "in 5 minutes" in again.stdout
 
-        server.point(name, container=container.name)
-        wait_until(
-            lambda: container.attempt("opencode-certificate", "retry").returncode == 0,
-            20,
-            container.logs,
-        )
+        networks = container.container.attrs["NetworkSettings"]["Networks"]
+        server.point(name, networks[network.name]["IPAddress"])
+        container.run("opencode-certificate", "retry")
         assert "Strict-Transport-Security" in get(container, name, server.root, "/health").headers
 
 
@@ -491,7 +488,7 @@ def test_impatience_ends_where_the_server_would_stop_to_listen(
     docker_client: docker.DockerClient, trusting: str, server: Pebble, network: Network
 ):
     name = "impatient.example.org"
-    server.point(name, address="127.0.0.1")
+    server.point(name, "127.0.0.1")
     with running(docker_client, trusting, asking(server, name), network=network.name) as container:
         wait_until(lambda: bool(shown(container)["last_error"]), 60, container.logs)
         for _ in range(4):

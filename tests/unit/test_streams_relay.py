@@ -54,10 +54,12 @@ class Opencode:
 
     def _handle(self, connection: socket.socket) -> None:
         head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += connection.recv(1)
-        self.heads.append(head)
         with connection, suppress(ConnectionError):
+            while not head.endswith(b"\r\n\r\n"):
+                if not (letter := connection.recv(1)):
+                    return
+                head += letter
+            self.heads.append(head)
             self.answer(connection)
         self.ended.release()
 
@@ -86,13 +88,19 @@ class SessionService:
         self._path.unlink(missing_ok=True)
 
     def _handle(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
-            head = b"".join(iter(stream.readline, b"\r\n"))
+        # Whoever asks does not wait for ever.
+        with suppress(ConnectionError), connection, connection.makefile("rb") as stream:
+            head = b""
+            while (line := stream.readline()) != b"\r\n":
+                if not line:
+                    return
+                head += line
             length = int(head.lower().partition(b"content-length:")[2].split()[0])
             grants = stream.read(length).decode().split()
             self.asked.append(grants)
             if self.is_hung:
-                time.sleep(30)
+                connection.recv(1)
+                return
             body = "".join(f"{grant}\n" for grant in grants if grant in self.void)
             answer = f"HTTP/1.0 {self.status}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
             connection.sendall(answer.encode())

@@ -1,9 +1,13 @@
-// The ACME server that tests/engine gets certificates from, built here because Debian has none.
+// The ACME server that tests/engine gets certificates from, and the DNS server that it asks for the names in them,
+// built here because Debian has neither.
 module opencode-cloud/tools/pebble
 
 go 1.25.8
 
-tool github.com/letsencrypt/pebble/v2/cmd/pebble
+tool (
+	github.com/letsencrypt/pebble/v2/cmd/pebble
+	github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv
+)
 
 require (
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
