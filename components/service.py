@@ -13,6 +13,13 @@ from opencode_cloud.environment import NO_ENVIRONMENT, Environment
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
+from opencode_cloud.spec.service_unit.host import Words
+from opencode_cloud.spec.service_unit.spec import service_unit_spec
+
+
+def here(*words: str) -> tuple[str, ...]:
+    """Give the command line that runs words on this machine."""
+    return words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +35,12 @@ class OpencodeServiceArgs:
     """What opencode is given besides its settings."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Value of each secret in ``environment``."""
+    words: Words = here
+    """The way to the shell of the Docker host."""
 
 
 class OpencodeService(pulumi.ComponentResource):
-    """``opencode:index:OpencodeService``: image, volumes and container on one Docker host.
+    """``opencode:index:OpencodeService``: image, volumes, container and unit on one Docker host.
 
     The host is the one of the Docker provider given in ``opts``.
     """
@@ -69,6 +78,15 @@ class OpencodeService(pulumi.ComponentResource):
             ),
             child,
         )
+        if unit := service_unit_spec(args.settings, args.stack):
+            # Another plugin, for those that have one.
+            from components.service_unit import ServiceUnit, ServiceUnitArgs
+
+            ServiceUnit(
+                name,
+                ServiceUnitArgs(spec=unit, words=args.words, container_id=container.container_id),
+                child,
+            )
         self.url = pulumi.Output.from_input(args.settings.url)
         self.container_id = container.container_id
         self.container_name = pulumi.Output.from_input(spec.name)

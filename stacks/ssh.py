@@ -58,6 +58,7 @@ def deploy(
             project=project,
             environment=environment,
             secrets=secrets,
+            words=host.words,
         ),
         provider,
     )
