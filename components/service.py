@@ -1,6 +1,6 @@
 """opencode as a service on one Docker host: the whole of a deployment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +13,8 @@ from opencode_cloud.environment import NO_ENVIRONMENT, Environment
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
-from opencode_cloud.spec.service_unit.host import Words
-from opencode_cloud.spec.service_unit.spec import service_unit_spec
-
-
-def here(*words: str) -> tuple[str, ...]:
-    """Give the command line that runs words on this machine."""
-    return words
+from opencode_cloud.spec.service_unit.host import UnitCommands, commands_here
+from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec, service_unit_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +30,8 @@ class OpencodeServiceArgs:
     """What opencode is given besides its settings."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Value of each secret in ``environment``."""
-    words: Words = here
-    """The way to the shell of the Docker host."""
+    unit_commands: Callable[[ServiceUnitSpec], UnitCommands] = commands_here
+    """How a service unit gets to the Docker host."""
 
 
 class OpencodeService(pulumi.ComponentResource):
@@ -84,7 +79,11 @@ class OpencodeService(pulumi.ComponentResource):
 
             ServiceUnit(
                 name,
-                ServiceUnitArgs(spec=unit, words=args.words, container_id=container.container_id),
+                ServiceUnitArgs(
+                    spec=unit,
+                    commands=args.unit_commands(unit),
+                    container_id=container.container_id,
+                ),
                 child,
             )
         self.url = pulumi.Output.from_input(args.settings.url)

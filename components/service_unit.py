@@ -1,12 +1,11 @@
 """What keeps the container running, where that is not Docker itself."""
 
-import shlex
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_command as command
 
-from opencode_cloud.spec.service_unit.host import Words, host_script
+from opencode_cloud.spec.service_unit.host import UnitCommands
 from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec
 
 
@@ -15,8 +14,8 @@ class ServiceUnitArgs:
     """Inputs of ``ServiceUnit``."""
 
     spec: ServiceUnitSpec
-    words: Words
-    """The way to the host's shell."""
+    commands: UnitCommands
+    """What puts it on its host, and removes it."""
     container_id: pulumi.Input[str]
     """Of the container that it keeps running."""
 
@@ -24,8 +23,8 @@ class ServiceUnitArgs:
 class ServiceUnit(pulumi.ComponentResource):
     """``opencode:index:ServiceUnit``: the host's service manager keeps the container running.
 
-    Makes one ``command.local.Command``, whose script the host's own ``sh`` reads on its standard
-    input: nothing secret is in it. A unit is written anew in its place. With another container it
+    Makes one ``command.local.Command``, which has the host's own shell read what is to be done:
+    nothing secret is in it. A unit is written anew in its place. With another container it
     is replaced, and removed before: while one container goes and the other comes, nobody starts
     either.
     """
@@ -37,17 +36,13 @@ class ServiceUnit(pulumi.ComponentResource):
         self, name: str, args: ServiceUnitArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("opencode:index:ServiceUnit", name, None, opts)
-        spec = args.spec
-
-        def run(verb: str) -> str:
-            return shlex.join(args.words("sh", "-s", verb))
-
+        spec, commands = args.spec, args.commands
         unit = command.local.Command(
             f"{name}-unit",
-            create=run("install"),
-            update=run("install"),
-            delete=run("remove"),
-            stdin=host_script(spec.stack, spec),
+            create=commands.install,
+            update=commands.install,
+            delete=commands.remove,
+            stdin=commands.stdin,
             triggers=[args.container_id, spec.mode.value],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),

@@ -86,6 +86,7 @@ def _uninstall_unit(options: Options) -> None:
     """Have Docker restart the deployment again, and no unit."""
     from opencode_cloud.cli.changing import stack_file
     from opencode_cloud.cli.install import change_to
+    from opencode_cloud.ops.service_unit import host_unit
 
     file = stack_file(options)
     before = file.read()
@@ -94,6 +95,11 @@ def _uninstall_unit(options: Options) -> None:
         if name in after.entries:
             after = after.without(name)
     change_to(options, file, before, after, options.occ("uninstall", "--unit", "--yes"))
+    unit = host_unit(options.host)
+    # One that no state of Pulumi's knows.
+    if left := unit.all():
+        unit.remove()
+        options.say(f"Removed {', '.join(each.file for each in left)}.")
 
 
 def _show(options: Options, plan: "Plan") -> None:

@@ -47,7 +47,7 @@ def supervise(deployment: Deployment) -> bool:
     """
     unit = unit_of(deployment)
     found = unit.show() if unit else None
-    if not unit or not found or (found.enabled and found.state == "active"):
+    if not unit or not found or (found.starts_at_boot and found.state == "active"):
         return False
     unit.start()
     return True

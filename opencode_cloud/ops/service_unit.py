@@ -31,7 +31,7 @@ class ServiceUnit:
     restarts: int
     """Since it was last started by hand or by the machine."""
     linger: bool | None
-    """Whether its user's units run without the user; null where it is no user's, or no matter."""
+    """Whether its user's units run without the user; null where there is no such thing."""
     gave_up: bool
     """Whether the container ended too often in a row."""
 

@@ -1,6 +1,5 @@
 """A server that stops answering: opencode, or what stands in front of it."""
 
-import time
 from collections.abc import Iterator
 
 import docker
@@ -11,18 +10,26 @@ from tests.engine.container import Running, running, wait_until
 OPENCODE, GATEWAY, WORKER = "^opencode serve", "^nginx: master", "^nginx: worker"
 NOTICED_SECONDS = 90
 """Half a minute of bad answers, and what a loaded machine adds to it."""
-SHORT_SECONDS = 12
-"""What an opencode that is busy may take."""
 
 
 @pytest.fixture
 def hung(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
     """A container in which something is about to hang."""
     with running(docker_client, image) as container:
-        # It is watched from its first good answer on.
-        wait_until(lambda: bool(container.pids("^/bin/sh ./watch")), 10, container.logs)
-        time.sleep(6)
+        # It is watched from its first good answer on: the second question is behind that.
+        asks(container, times=2)
         yield container
+
+
+def asks(container: Running, times: int) -> None:
+    """Wait until the watchdog has asked so many times more; it sleeps in between."""
+    slept: set[int] = set()
+
+    def has_asked() -> bool:
+        slept.update(container.pids("^sleep 5$"))
+        return len(slept) > times
+
+    wait_until(has_asked, 60, container.logs)
 
 
 def stop(container: Running, *patterns: str) -> list[int]:
@@ -45,10 +52,10 @@ def test_an_opencode_that_hangs_is_started_again_and_nothing_else_is(hung: Runni
 
 def test_an_opencode_that_is_busy_for_a_moment_is_left_alone(hung: Running):
     (opencode,) = stop(hung, OPENCODE)
-    time.sleep(SHORT_SECONDS)
+    asks(hung, times=2)
     hung.run("kill", "-CONT", str(opencode))
     hung.wait_healthy()
-    time.sleep(SHORT_SECONDS)
+    asks(hung, times=2)
     assert hung.pids(OPENCODE) == [opencode]
     assert "watchdog     |" not in hung.logs()
 

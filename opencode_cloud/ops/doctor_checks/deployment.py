@@ -188,16 +188,17 @@ def unit(found: Deployed) -> Iterator[Finding]:
     """Judge the service units that its host has of it."""
     name, units = "deployment.unit", found.units
     policy = found.status.boot.restart_policy if found.status.boot else ""
-    anew = occ(found.stack, "install")
+    anew = f"{occ(found.stack, 'uninstall', '--unit')}, then {occ(found.stack, 'install')}"
     if len(units) > 1 or (units and policy != NO_RESTART):
-        owners = [*(f"the unit {unit.file}" for unit in units)]
+        owners = [f"the unit {unit.file}" for unit in units]
         if policy != NO_RESTART:
             owners.append(f"Docker ({policy})")
+            anew = f"docker update --restart no {found.status.container}, or {anew}"
         yield problem(
             name,
             f"more than one restarts it: {', '.join(owners)}",
             "One starts again what the other has stopped.",
-            f"{anew}, or for Docker alone: {occ(found.stack, 'uninstall', '--unit')}",
+            anew,
         )
         return
     for unit in units:
@@ -212,7 +213,7 @@ def _judged(stack: str, unit: ServiceUnit) -> Finding:
         return problem(name, f"its unit has failed ({unit.file})", why, mend)
     if unit.linger is False:
         why = "It does not start with the machine, and ends with the user's last session."
-        return warning(name, "the user of its unit does not linger", why, occ(stack, "install"))
+        return warning(name, "the user of its unit does not linger", why, start)
     if not unit.enabled or unit.state != "active":
         return ok(name, f"its unit is {unit.state}: it was stopped by hand ({start} starts it)")
     return ok(name, f"its unit is active ({unit.mode})")

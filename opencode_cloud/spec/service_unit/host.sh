@@ -110,6 +110,7 @@ deployment: occ uninstall --unit"
     for each in $(modes); do
         if [ "$each" != "$mode" ]; then systemd_remove_one "$each"; fi
     done
+    # Nothing is written that could not run then.
     if [ "$mode" = user ]; then linger; fi
     file=$(file_of "$mode")
     if ! printf '%s' "$unit" | cmp -s - "$file"; then
@@ -133,6 +134,7 @@ systemd_remove() {
 }
 
 systemd_start() {
+    if [ "$1" = user ]; then linger; fi
     systemd "$1" enable --quiet "$name.service"
     systemd "$1" reset-failed "$name.service" 2> /dev/null || true
     systemd "$1" start "$name.service"
@@ -195,7 +197,6 @@ launchd_remove() {
 launchd_show() {
     echo mode=user
     echo "file=$(agent_file)"
-    echo linger=no
     if launchctl print "$domain/$label" > /dev/null 2>&1; then
         echo ActiveState=active
     else

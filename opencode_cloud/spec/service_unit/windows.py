@@ -8,11 +8,30 @@ NAMESPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 LEAST_DELAY_SECONDS = 60
 """The scheduler takes no shorter one (schema of `RestartOnFailure/Interval`)."""
 MOST_RETRIES = 255
+_OPTIONS = "-NoProfile -NonInteractive"
 
 
-def task_path(stack: str) -> str:
-    """Name the task, with its folder."""
-    return f"\\opencode-cloud\\{stack}"
+def register(stack: str) -> str:
+    """Write the command that reads a task's XML, and has the scheduler run it from now on."""
+    xml = "([Console]::In.ReadToEnd())"
+    made = f"Register-ScheduledTask -Force {_named(stack)} -Xml {xml}"
+    return _powershell(f"$ErrorActionPreference = 'Stop'; {made} | Start-ScheduledTask")
+
+
+def unregister(stack: str) -> str:
+    """Write the command that removes a task, if it is there."""
+    return _powershell(
+        f"Get-ScheduledTask {_named(stack)} -ErrorAction SilentlyContinue | "
+        "Unregister-ScheduledTask -Confirm:$false"
+    )
+
+
+def _named(stack: str) -> str:
+    return f"-TaskPath '\\opencode-cloud\\' -TaskName '{stack}'"
+
+
+def _powershell(command: str) -> str:
+    return f'powershell.exe {_OPTIONS} -Command "{command}"'
 
 
 def windows_task(spec: ServiceUnitSpec) -> str:
