@@ -1,6 +1,6 @@
 """opencode as a service on one Docker host: the whole of a deployment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from opencode_cloud.environment import NO_ENVIRONMENT, Environment
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
+from opencode_cloud.spec.service_unit.host import UnitCommands, commands_here
+from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec, service_unit_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +30,12 @@ class OpencodeServiceArgs:
     """What opencode is given besides its settings."""
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Value of each secret in ``environment``."""
+    unit_commands: Callable[[ServiceUnitSpec], UnitCommands] = commands_here
+    """How a service unit gets to the Docker host."""
 
 
 class OpencodeService(pulumi.ComponentResource):
-    """``opencode:index:OpencodeService``: image, volumes and container on one Docker host.
+    """``opencode:index:OpencodeService``: image, volumes, container and unit on one Docker host.
 
     The host is the one of the Docker provider given in ``opts``.
     """
@@ -69,6 +73,19 @@ class OpencodeService(pulumi.ComponentResource):
             ),
             child,
         )
+        if unit := service_unit_spec(args.settings, args.stack):
+            # Another plugin, for those that have one.
+            from components.service_unit import ServiceUnit, ServiceUnitArgs
+
+            ServiceUnit(
+                name,
+                ServiceUnitArgs(
+                    spec=unit,
+                    commands=args.unit_commands(unit),
+                    container_id=container.container_id,
+                ),
+                child,
+            )
         self.url = pulumi.Output.from_input(args.settings.url)
         self.container_id = container.container_id
         self.container_name = pulumi.Output.from_input(spec.name)

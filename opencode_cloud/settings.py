@@ -42,6 +42,13 @@ class Target(StrEnum):
     SSH = "ssh"
 
 
+class BootMode(StrEnum):
+    """Whose service manager has the service unit."""
+
+    USER = "user"
+    SYSTEM = "system"
+
+
 class ImageSource(StrEnum):
     """How a deployment gets its image."""
 
@@ -218,6 +225,7 @@ def _kept_image(value: str) -> str:
 
 UNLESS_STOPPED = "unless-stopped"
 """The restart policy of somebody who said nothing."""
+NO_RESTART = "no"
 _RESTART_POLICY = re.compile(r"unless-stopped|always|no|on-failure:[1-9][0-9]{0,5}", re.ASCII)
 
 
@@ -541,10 +549,34 @@ class Settings(BaseModel):
         le=_LARGEST_ID,
         description="Group id of the agent, likewise. 0: the image's own, 1000.",
     )
+    service_unit: bool = Field(
+        default=False,
+        description="The host's own service manager (systemd, launchd, Windows' scheduler) starts "
+        "the container and starts it again, and not Docker. `occ install` sets it.",
+    )
+    boot_mode: BootMode = Field(
+        default=BootMode.USER,
+        description="Whose service the unit is: `user` needs no root, and on Linux that the user "
+        "lingers; `system` is the machine's own, and needs root. For `service_unit` alone.",
+    )
+    restart_retries: int = Field(
+        default=3,
+        ge=0,
+        le=1000,
+        description="How often in a row the unit starts the container again after it ended; it "
+        "gives up then. A run of a minute or more ends the row. For `service_unit` alone.",
+    )
+    restart_delay: int = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        description="Seconds that the unit waits before each of them. For `service_unit` alone.",
+    )
     restart_policy: Annotated[str, AfterValidator(_restart_policy)] = Field(
         default=UNLESS_STOPPED,
         description="When the Docker engine starts the container again after it ended, or after "
-        "the machine did: `unless-stopped`, `always`, `no`, or `on-failure:TIMES`.",
+        "the machine did: `unless-stopped`, `always`, `no`, or `on-failure:TIMES`. Under "
+        "`service_unit`, Docker never does.",
     )
     delete_data_on_destroy: str = Field(
         default="",
@@ -654,6 +686,17 @@ class Settings(BaseModel):
         raise _wrong(
             "belongs to an opencode_version, and there is none",
             f"pulumi config rm {NAMESPACE}:opencode_integrity",
+        )
+
+    @field_validator("restart_policy")
+    @classmethod
+    def _one_supervisor_alone(cls, value: str, info: ValidationInfo) -> str:
+        if not info.data.get("service_unit") or value in (UNLESS_STOPPED, NO_RESTART):
+            return value
+        raise _wrong(
+            "has Docker start the container again, and service_unit is true: two would do it",
+            f"pulumi config rm {NAMESPACE}:restart_policy; restart_retries and restart_delay are "
+            "the unit's own",
         )
 
     @field_validator("delete_data_on_destroy")

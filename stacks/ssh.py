@@ -14,6 +14,7 @@ from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.settings import Settings, as_config
 from opencode_cloud.spec import ssh
+from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.start.paths import Paths
 from stacks.service import deploy_service
 
@@ -58,6 +59,7 @@ def deploy(
             project=project,
             environment=environment,
             secrets=secrets,
+            unit_commands=lambda unit: commands_by(unit, host.words),
         ),
         provider,
     )

@@ -9,6 +9,7 @@ from opencode_cloud.cli import (
     config,
     doctor,
     env,
+    install,
     lifecycle,
     logs,
     mount,
@@ -38,6 +39,7 @@ app = assembly.assemble(
         secret,
         config,
         doctor,
+        install,
         uninstall,
         version,
     )

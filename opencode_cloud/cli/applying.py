@@ -58,6 +58,8 @@ def apply(
         if not deployment.is_running:
             lifecycle.start(deployment, line)
         else:
+            # Pulumi starts a container that was stopped, and not its unit.
+            lifecycle.supervise(deployment)
             lifecycle.wait_healthy(deployment, line, since, HEALTHY_SECONDS)
     took = time.monotonic() - began
     count = "1 resource" if changed == 1 else f"{changed} resources"

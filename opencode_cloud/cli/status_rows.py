@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from opencode_cloud.ops.boot import why_not
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.drift import APPLIED, UNKNOWN, to_apply
+from opencode_cloud.ops.service_unit import ServiceUnit
 from opencode_cloud.ops.status import Certificate, Status
 from opencode_cloud.ops.users import User
 
@@ -56,9 +57,24 @@ def _settings(status: Status) -> Iterator[Row]:
         )
         yield Row("Settings", text, PLAIN if drift.state == APPLIED else WARNING)
     if boot := status.boot:
-        policy = f"by Docker ({boot.restart_policy})"
+        by = f"its unit ({boot.unit.mode})" if boot.unit else f"Docker ({boot.restart_policy})"
         why = why_not(boot)
-        yield Row("At boot", f"not started: {why}" if why else f"started {policy}")
+        yield Row("At boot", f"not started: {why}" if why else f"started by {by}")
+        if boot.unit:
+            yield from _unit(boot.unit, status.stack)
+
+
+def _unit(unit: ServiceUnit, stack: str) -> Iterator[Row]:
+    words = [unit.state, "enabled" if unit.enabled else "not enabled"]
+    if unit.linger is not None:
+        words.append("linger on" if unit.linger else "linger off")
+    if unit.restarts:
+        words.append(f"{unit.restarts} restarts")
+    tone = WARNING if unit.restarts else PLAIN
+    yield Row("Unit", ", ".join(words), BAD if unit.state == "failed" else tone)
+    yield Row("", unit.file)
+    if unit.state == "failed":
+        yield Row("", f"it goes on by: {occ(stack, 'start')}", WARNING)
 
 
 def _versions(status: Status) -> Iterator[Row]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def uninstall(
     context: typer.Context,
+    *,
     data: Annotated[
         bool, typer.Option("--data", help="Delete users, sessions and projects too.")
     ] = False,
@@ -38,6 +39,10 @@ def uninstall(
         bool,
         typer.Option("--force", help="Go on by Docker's labels alone where Pulumi cannot."),
     ] = False,
+    unit: Annotated[
+        bool,
+        typer.Option("--unit", help="Remove the service unit alone; Docker restarts it again."),
+    ] = False,
 ) -> None:
     """Remove a deployment: container, network, images built for it, stack and settings.
 
@@ -54,6 +59,11 @@ def uninstall(
 
     options = options_of(context)
     refuse_json(options, "uninstall")
+    if unit:
+        if data or everything or force:
+            raise typer.BadParameter("--unit removes the unit alone, and goes with nothing else.")
+        _uninstall_unit(options)
+        return
     paths = Paths.of(project.folder(), os.environ)
     engine = engine_of(options.host, paths.root, options.trace)
     program = Program(paths, options.host, options.trace)
@@ -70,6 +80,26 @@ def uninstall(
             uninstall.carry_out(plan, program, engine, wish, Reporting(line, options))
         options.say(f"Removed {options.host}.")
     _show_left(options, list(uninstall_plan.left(paths, uninstall.again(plan, engine))))
+
+
+def _uninstall_unit(options: Options) -> None:
+    """Have Docker restart the deployment again, and no unit."""
+    from opencode_cloud.cli.changing import stack_file
+    from opencode_cloud.cli.install import change_to
+    from opencode_cloud.ops.service_unit import host_unit
+
+    file = stack_file(options)
+    before = file.read()
+    after = before
+    for name in ("service_unit", "boot_mode"):
+        if name in after.entries:
+            after = after.without(name)
+    change_to(options, file, before, after, options.occ("uninstall", "--unit", "--yes"))
+    unit = host_unit(options.host)
+    # One that no state of Pulumi's knows.
+    if left := unit.all():
+        unit.remove()
+        options.say(f"Removed {', '.join(each.file for each in left)}.")
 
 
 def _show(options: Options, plan: "Plan") -> None:
@@ -138,5 +168,6 @@ def register(app: typer.Typer) -> None:
             "occ uninstall",
             "occ --host second uninstall --yes",
             "occ uninstall --data --confirm local --yes",
+            "occ uninstall --unit",
         ),
     )(uninstall)

@@ -1,9 +1,10 @@
-"""Whether a deployment comes back when its machine starts: Docker does that, by restart policy."""
+"""Whether a deployment comes back when its machine starts: by Docker's policy, or by a unit."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from opencode_cloud.ops.deployment import Deployment
+from opencode_cloud.ops.service_unit import ServiceUnit
 
 _SYSTEMD = Path("/run/systemd/system")
 _UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
@@ -24,15 +25,24 @@ class Boot:
     """As far as can be known here: where no systemd runs, Docker is taken to be started."""
     docker_enabled: bool | None
     """Whether systemd starts Docker itself; null where it is not systemd that does."""
+    unit: ServiceUnit | None = None
+    """The service unit that starts it; null: Docker does, or nobody."""
 
 
-def boot(facts: Mapping[str, Any], *, docker_enabled: bool | None) -> Boot:
-    """Tell from what `docker inspect` says."""
-    policy = facts["HostConfig"]["RestartPolicy"]["Name"] or "no"
+def boot(
+    deployment: Deployment, *, docker_enabled: bool | None, unit: ServiceUnit | None = None
+) -> Boot:
+    """Tell from what `docker inspect` says, and the host."""
+    policy = deployment.restart_policy
     # Stopped by hand, it stays so under this one.
-    stays = policy == "unless-stopped" and not facts["State"]["Running"]
-    back = policy in _BACK_AT_BOOT and not stays and docker_enabled is not False
-    return Boot(restart_policy=policy, starts_at_boot=back, docker_enabled=docker_enabled)
+    stays = policy == "unless-stopped" and not deployment.facts["State"]["Running"]
+    back = unit.starts_at_boot if unit else policy in _BACK_AT_BOOT and not stays
+    return Boot(
+        restart_policy=policy,
+        starts_at_boot=back and docker_enabled is not False,
+        docker_enabled=docker_enabled,
+        unit=unit,
+    )
 
 
 def docker_is_enabled(socket_path: str, *, running: Path = _SYSTEMD) -> bool | None:
@@ -48,6 +58,8 @@ def why_not(found: Boot) -> str:
         return ""
     if found.docker_enabled is False:
         return "Docker itself is not started: sudo systemctl enable docker"
-    if found.restart_policy in _BACK_AT_BOOT:
+    if (unit := found.unit) and unit.enabled:
+        return "its unit waits for its user to sign in, who does not linger"
+    if unit or found.restart_policy in _BACK_AT_BOOT:
         return "it was stopped by hand"
     return f"its restart policy is {found.restart_policy}"

@@ -56,6 +56,11 @@ class Deployment:
         return self.environment.get("OPENCODE_CLOUD_TLS") or "off"
 
     @property
+    def restart_policy(self) -> str:
+        """Docker's word for when it starts the container again, such as `unless-stopped`."""
+        return self.facts["HostConfig"]["RestartPolicy"]["Name"] or "no"
+
+    @property
     def published(self) -> tuple[str, str]:
         """Address and port of the host at which it answers; empty when it is published nowhere."""
         bindings = self.facts["HostConfig"]["PortBindings"] or {}

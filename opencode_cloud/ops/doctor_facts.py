@@ -22,6 +22,7 @@ from opencode_cloud.ops.doctor_checks.pulumi import Lock, Packages, Passphrase, 
 from opencode_cloud.ops.doctor_checks.settings import SettingsFile, Wrong
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.ops.passphrase import opens
+from opencode_cloud.ops.service_unit import ServiceUnit, host_unit
 from opencode_cloud.ops.status import gather
 from opencode_cloud.start.exports import (
     PASSPHRASE_VARIABLES,
@@ -237,8 +238,17 @@ def deployed(deployment: Deployment, now: datetime) -> Deployed:
         port_owner=_owner(deployment, address, int(port)) if port and not running else "",
         own_volumes=tuple(volume["Name"] for volume in volumes.get("Volumes") or ()),
         missing_folders=tuple(path for path in binds if not Path(path).exists()),
+        units=_units(deployment),
         errors=_errors(deployment, now),
     )
+
+
+def _units(deployment: Deployment) -> tuple[ServiceUnit, ...]:
+    try:
+        return tuple(host_unit(deployment.stack).all())
+    except OperationError:
+        # The host of whoever asks is not one that has units.
+        return ()
 
 
 def _has_image(deployment: Deployment) -> bool:

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from opencode_cloud.ops import health, logs, ports
 from opencode_cloud.ops.deployment import Deployment, occ
 from opencode_cloud.ops.errors import EngineError, OperationError
+from opencode_cloud.ops.service_unit import unit_of
 
 HEALTHY_SECONDS = 60
 _STOP_SECONDS = 60
 """More than the engine gives the container before it kills it."""
 _TRY_EVERY = 0.3
 _ENDED = ("exited", "dead")
+_UNIT_AT_WORK = ("active", "activating", "deactivating")
 _PLAIN, _METRICS = "8080/tcp", "8081/tcp"
 """Ports in the container; the first is the gateway's, or under TLS sends people on to it."""
 
@@ -32,8 +34,23 @@ def start(deployment: Deployment, progress: Callable[[str], None]) -> bool:
         _do(deployment, "unpause")
     elif not running:
         _do(deployment, "start")
+    supervised = supervise(deployment)
     wait_healthy(deployment, progress, began)
-    return not running
+    return supervised or not running
+
+
+def supervise(deployment: Deployment) -> bool:
+    """Have the deployment's unit keep it running, if it has one; gives whether it did not.
+
+    Raises:
+        OperationError: it cannot.
+    """
+    unit = unit_of(deployment)
+    found = unit.show() if unit else None
+    if not unit or not found or (found.starts_at_boot and found.state == "active"):
+        return False
+    unit.start()
+    return True
 
 
 def restart(deployment: Deployment, progress: Callable[[str], None]) -> None:
@@ -47,12 +64,31 @@ def restart(deployment: Deployment, progress: Callable[[str], None]) -> None:
 
 
 def stop(deployment: Deployment, progress: Callable[[str], None]) -> bool:
-    """Stop the container, unless it is; gives whether anything was to be done."""
+    """Stop the container, unless it is; gives whether anything was to be done.
+
+    It stays stopped, also when the machine starts, until it is started.
+
+    Raises:
+        OperationError: it cannot be stopped.
+    """
     state = deployment.facts["State"]
-    if not state["Running"] and not state["Restarting"]:
-        return False
+    is_ended = not state["Running"] and not state["Restarting"]
+    # It would start again what was stopped.
+    stopped = _stop_unit(deployment, progress)
+    if is_ended:
+        return stopped
     progress("stopping")
     _do(deployment, "stop")
+    return True
+
+
+def _stop_unit(deployment: Deployment, progress: Callable[[str], None]) -> bool:
+    unit = unit_of(deployment)
+    found = unit.show() if unit else None
+    if not unit or not found or not (found.enabled or found.state in _UNIT_AT_WORK):
+        return False
+    progress("stopping its service unit")
+    unit.stop()
     return True
 
 

@@ -14,7 +14,7 @@ from opencode_cloud.ops.frames import frames
 
 PROCESSES = (
     *("opencode", "gateway", "session", "streams"),
-    *("validators", "metrics", "certificates", "init"),
+    *("validators", "metrics", "certificates", "watchdog", "init"),
 )
 """The names that lines begin with."""
 

@@ -192,6 +192,7 @@ class Replacement:
         deployment = find(self.stack, self.engine)
         if not deployment.is_running:
             lifecycle.start(deployment, self.progress.progress)
+        lifecycle.supervise(deployment)
         lifecycle.wait_healthy(deployment, self.progress.progress, since, HEALTHY_SECONDS)
         return deployment.again()
 

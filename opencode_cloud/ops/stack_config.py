@@ -34,6 +34,7 @@ from opencode_cloud.settings import (
 )
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
+from opencode_cloud.spec.service_unit.spec import service_unit_spec
 
 # --- names and values -------------------------------------------------------
 
@@ -46,8 +47,6 @@ _MOVED = {
     "auth_username": _USERS,
     "auth_password": _USERS,
     "users": _USERS,
-    "boot_mode": "the Docker engine starts the deployment when the machine boots; restart_policy "
-    "says when",
     "allow_unauthenticated_network": "nothing but /health answers without a login, on any "
     "network; allow_network_exposure allows a bind_address that others can reach",
 }
@@ -160,7 +159,8 @@ def impact(old: Settings, new: Settings) -> Impact:
         restart=new_spec.restart,
         most_restarts=new_spec.most_restarts,
     )
-    need = Need.NOTHING if old_spec == new_spec else Need.UPDATE
+    old_unit, new_unit = (service_unit_spec(settings, "any") for settings in (old, new))
+    need = Need.NOTHING if (old_spec, old_unit) == (new_spec, new_unit) else Need.UPDATE
     if old_image != new_image or resized != new_spec:
         need = Need.REPLACE
     meaning = [_MEANING[need]]

@@ -14,6 +14,7 @@ from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.drift import Drift
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.execution import run_together
+from opencode_cloud.ops.service_unit import ServiceUnit, host_unit, may_have_unit
 from opencode_cloud.ops.users import LIST, User, parse
 from opencode_cloud.ops.versions import later, offered
 
@@ -172,6 +173,7 @@ class Found:
     inside: Inside = Inside()
     drift: Drift | None = None
     docker_enabled: bool | None = None
+    unit: ServiceUnit | None = None
     newest_opencode: str = ""
     """That `occ update` has heard of."""
 
@@ -191,6 +193,8 @@ def gather(deployment: Deployment, now: datetime) -> Status:
     }
     if deployment.is_running:
         asks = {"inside": lambda: _inside(deployment), **asks}
+    if may_have_unit(deployment):
+        asks["unit"] = host_unit(deployment.stack).show
     known = {name: value for name, value in together(asks).items() if value is not None}
     enabled = docker_is_enabled(engine.socket_path)
     return describe(deployment, now, Found(**known, docker_enabled=enabled))
@@ -268,7 +272,7 @@ def describe(deployment: Deployment, now: datetime, found: Found) -> Status:
         stack=deployment.stack,
         state=state["Status"],
         health=_health(health, running=running),
-        reason=_reason(state, health, running=running),
+        reason=_reason(state, health, found.unit, running=running),
         url=deployment.url,
         container=deployment.facts["Name"].lstrip("/"),
         versions=Versions(
@@ -281,7 +285,7 @@ def describe(deployment: Deployment, now: datetime, found: Found) -> Status:
         mounts=_mounts(deployment),
         security=_security(deployment, inside.certificate),
         drift=found.drift,
-        boot=boot(deployment.facts, docker_enabled=found.docker_enabled),
+        boot=boot(deployment, docker_enabled=found.docker_enabled, unit=found.unit),
         resources=_resources(deployment, now, inside.memory_bytes),
     )
 
@@ -292,9 +296,17 @@ def _health(health: health_of.Health | None, *, running: bool) -> str:
     return "healthy" if health and health.healthy else "unhealthy"
 
 
-def _reason(state: dict[str, Any], health: health_of.Health | None, *, running: bool) -> str:
+def _reason(
+    state: dict[str, Any],
+    health: health_of.Health | None,
+    unit: ServiceUnit | None,
+    *,
+    running: bool,
+) -> str:
     if running:
         return health.reason if health else "it could not be asked"
+    if unit and unit.gave_up:
+        return "it ended too often in a row, and its unit gave up"
     if state["OOMKilled"]:
         return "it ran out of memory, and the kernel ended it"
     if state["Status"] == "exited":

@@ -15,6 +15,7 @@ from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.ops.program import Program, Progress
+from opencode_cloud.ops.service_unit import host_unit
 from opencode_cloud.ops.timers import Timers
 from opencode_cloud.ops.uninstall_plan import (
     Plan,
@@ -79,6 +80,7 @@ def plan(program: Program, engine: Engine, wish: Wish) -> Plan:
         file_is_gits=bool(file and _in_git(file)),
         data=wish.data,
         units=_units(stack),
+        service_unit=", ".join(unit.file for unit in host_unit(stack).all()),
         changes=paths.changes.read_text() if paths.changes.is_file() else "",
         user_data=paths.data if wish.all and _has_more_than_backups(paths.data) else None,
     )
@@ -114,6 +116,9 @@ def carry_out(plan: Plan, program: Program, engine: Engine, wish: Wish, report: 
             Timers.here(os.environ).remove(_timer(plan.stack))
         if plan.stack_in_pulumi:
             _by_pulumi(plan, program, wish, report)
+        if plan.service_unit:
+            # Pulumi has removed it, where it could.
+            host_unit(plan.stack).remove()
         _on_docker(plan, engine, report)
         if plan.file:
             _put_back(plan.file) if plan.file_is_gits else plan.file.unlink(missing_ok=True)

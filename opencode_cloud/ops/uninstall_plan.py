@@ -68,6 +68,8 @@ class Plan:
     """Whether the file goes back to what git has, instead of being removed."""
     units: tuple[Path, ...] = ()
     """Files of this user's service manager."""
+    service_unit: str = ""
+    """Files of the service unit on the stack's host; empty: there is none."""
     data: bool = False
     """Whether people's data is removed too."""
     changes: str = ""
@@ -84,6 +86,8 @@ class Plan:
         if self.stack_in_pulumi:
             yield f"the stack {self.stack} from Pulumi's state, with its history"
         yield from (f"the unit {path}" for path in self.units)
+        if self.service_unit:
+            yield f"the service unit {self.service_unit}"
         secrets = f", and the secrets {', '.join(self.secrets)}" if self.secrets else ""
         if self.file and self.file_is_gits:
             yield f"your changes to {self.file}{secrets}: it goes back to what git has"

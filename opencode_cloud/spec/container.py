@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opencode_cloud.environment import NO_ENVIRONMENT, Environment
-from opencode_cloud.settings import Settings
+from opencode_cloud.settings import NO_RESTART, Settings
 from opencode_cloud.spec.mounts import BindMount
 from opencode_cloud.spec.volumes import Volume
 
@@ -105,7 +105,9 @@ def container_spec(
 ) -> ContainerSpec:
     """Describe the container of ``stack``; the same values give the same container."""
     name = f"opencode-{stack}"
-    restart, most_restarts = _restart(settings.restart_policy)
+    # Exactly one starts it again: the unit, or the engine.
+    policy = NO_RESTART if settings.service_unit else settings.restart_policy
+    restart, most_restarts = _restart(policy)
     return ContainerSpec(
         name=name,
         hostname=name,

@@ -22,6 +22,7 @@ SERVICES = {
     "validators": "^python3 .*-m validators",
     "metrics": "^python3 .*-m metrics",
     "gateway": "^nginx: master",
+    "watchdog": "^/bin/sh ./watch",
 }
 """Each service's process, by its command line."""
 EVERY_PROCESS = [
@@ -90,6 +91,7 @@ def test_docker_finds_the_container_healthy(opencode: Running):
         ("streams", 804),
         ("metrics", 805),
         ("validators", 807),
+        ("watchdog", 808),
     ],
 )
 def test_no_service_is_root_or_has_a_capability(opencode: Running, service: str, user: int):
@@ -120,7 +122,8 @@ def test_only_the_session_service_may_read_hashes(opencode: Running):
 )
 def test_neither_the_agent_nor_a_user_can_read_what_is_secret(opencode: Running, file: str):
     assert opencode.run("cat", file)
-    for user in ("opencode", USER, "nobody", "streams", "validators", "metrics", "certificates"):
+    services = ("streams", "validators", "metrics", "certificates", "watchdog")
+    for user in ("opencode", USER, "nobody", *services):
         assert opencode.attempt("cat", file, user=user).returncode != 0, user
 
 

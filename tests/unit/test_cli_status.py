@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from opencode_cloud.cli import status_panel, status_rows
 from opencode_cloud.ops import deployment as deployments
 from opencode_cloud.ops import health
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError
+from opencode_cloud.ops.service_unit import ServiceUnit
 from opencode_cloud.ops.status import (
     Certificate,
     Found,
@@ -198,6 +200,54 @@ def test_what_is_dangerous_is_said():
         assert words in shown
 
 
+UNIT = ServiceUnit(
+    mode="user",
+    file="/home/ada/.config/systemd/user/opencode-cloud-service-local.service",
+    enabled=True,
+    state="active",
+    restarts=0,
+    linger=True,
+    gave_up=False,
+)
+GAVE_UP = replace(UNIT, state="failed", restarts=3, gave_up=True)
+
+
+def with_unit(unit: ServiceUnit, state: dict[str, Any] | None = None) -> Status:
+    facts = container(state=state, host={"RestartPolicy": {"Name": "no"}})
+    inside = Inside() if state else WELL
+    return describe(deployment(facts), NOW, Found(inside=inside, unit=unit))
+
+
+def test_a_unit_is_shown_with_what_it_does_and_where_it_is():
+    text = status_rows.plain(with_unit(UNIT))
+    assert "At boot     started by its unit (user)" in text
+    assert "Unit        active, enabled, linger on" in text
+    assert UNIT.file in text
+
+
+def test_a_unit_that_gave_up_says_so_and_how_to_go_on():
+    found = with_unit(GAVE_UP, STOPPED)
+    assert found.reason == "it ended too often in a row, and its unit gave up"
+    assert found.exit_code == 3
+    text = status_rows.plain(found)
+    assert "Unit        failed, enabled, linger on, 3 restarts" in text
+    assert "it goes on by: occ start" in text
+
+
+@pytest.mark.parametrize(
+    ("unit", "why"),
+    [
+        (replace(UNIT, enabled=False, state="inactive"), "it was stopped by hand"),
+        (replace(UNIT, linger=False), "its unit waits for its user to sign in"),
+    ],
+)
+def test_a_unit_that_does_not_start_at_boot_says_why(unit: ServiceUnit, why: str):
+    found = with_unit(unit)
+    assert found.boot
+    assert not found.boot.starts_at_boot
+    assert f"At boot     not started: {why}" in status_rows.plain(found)
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -205,8 +255,9 @@ def test_what_is_dangerous_is_said():
         exposed(),
         missing("local", "There is none."),
         described(container(state=STOPPED), Inside()),
+        with_unit(GAVE_UP, STOPPED),
     ],
-    ids=["healthy", "exposed", "missing", "stopped"],
+    ids=["healthy", "exposed", "missing", "stopped", "unit"],
 )
 def test_every_state_can_be_shown_and_is_json_as_documented(found: Status, root: Path):
     schema = json.loads((root / "schemas/status.schema.json").read_text())

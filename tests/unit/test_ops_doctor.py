@@ -21,6 +21,7 @@ from opencode_cloud.ops.doctor_checks.pulumi import Lock, Packages, Passphrase, 
 from opencode_cloud.ops.doctor_checks.settings import SettingsFile, Wrong
 from opencode_cloud.ops.drift import Difference, Drift
 from opencode_cloud.ops.errors import EngineError
+from opencode_cloud.ops.service_unit import ServiceUnit
 from opencode_cloud.ops.status import Certificate, Mount, Resources, Security, Status, Versions
 from opencode_cloud.ops.users import User
 from opencode_cloud.start.paths import Paths
@@ -231,6 +232,24 @@ def certified(days: int, error: str = "") -> Deployed:
     return secured(exposed=True, tls="a.example.org", certificate=certificate)
 
 
+UNIT = ServiceUnit(
+    mode="user",
+    file="/unit",
+    enabled=True,
+    state="active",
+    restarts=0,
+    linger=True,
+    gave_up=False,
+)
+
+
+def with_units(*units: ServiceUnit, policy: str = "no") -> Deployed:
+    unit = units[0] if policy == "no" else None
+    back = unit.starts_at_boot if unit else True
+    found = Boot(restart_policy=policy, starts_at_boot=back, docker_enabled=None, unit=unit)
+    return replace(with_status(boot=found), units=units)
+
+
 CHANGED = Drift(state="changed", differences=[Difference(name="port", settings="1", container="2")])
 
 
@@ -267,6 +286,12 @@ CHANGED = Drift(state="changed", differences=[Difference(name="port", settings="
             ),
             {"boot": "warning"},
         ),
+        (with_units(UNIT), {}),
+        (with_units(UNIT, policy="unless-stopped"), {"unit": "problem"}),
+        (with_units(UNIT, replace(UNIT, mode="system")), {"unit": "problem"}),
+        (with_units(replace(UNIT, state="failed", gave_up=True)), {"unit": "problem"}),
+        (with_units(replace(UNIT, linger=False)), {"boot": "warning", "unit": "warning"}),
+        (with_units(replace(UNIT, enabled=False, state="inactive")), {"boot": "warning"}),
         (secured(exposed=True), {"exposure": "warning"}),
         (secured(exposed=True, tls="internal"), {}),
         (secured(privileged=True), {"rights": "problem"}),

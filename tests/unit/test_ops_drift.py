@@ -4,11 +4,13 @@ from typing import Any
 import pytest
 
 from opencode_cloud.ops import boot
+from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.drift import Difference, drift, image_drift
 from opencode_cloud.settings import load
 from opencode_cloud.spec.container import ContainerSpec, container_spec
 from opencode_cloud.spec.image import PulledImage
 from opencode_cloud.spec.volumes import MOUNT_PATHS
+from tests.unit.cli_parts import deployment
 
 MEBIBYTE = 1024 * 1024
 SECOND = 1_000_000_000
@@ -144,6 +146,11 @@ def test_another_image_differs_by_its_name():
     assert [each.container for each in found] == ["y:1"]
 
 
+def stopped_or_not(policy: str, *, running: bool) -> Deployment:
+    facts = {"HostConfig": {"RestartPolicy": {"Name": policy}}, "State": {"Running": running}}
+    return deployment(facts)
+
+
 @pytest.mark.parametrize(
     ("policy", "running", "enabled", "why"),
     [
@@ -157,8 +164,7 @@ def test_another_image_differs_by_its_name():
     ],
 )
 def test_what_brings_it_back_at_boot(policy: str, running: bool, enabled: bool | None, why: str):
-    facts = {"HostConfig": {"RestartPolicy": {"Name": policy}}, "State": {"Running": running}}
-    found = boot.boot(facts, docker_enabled=enabled)
+    found = boot.boot(stopped_or_not(policy, running=running), docker_enabled=enabled)
     assert (found.starts_at_boot, boot.why_not(found)) == (not why, why)
 
 

@@ -292,7 +292,6 @@ def test_other_spellings_and_names_of_a_setting_mean_it(given_name: str, name: s
         ("auth-password", "occ user add"),
         ("prot", "Did you mean port?"),
         ("bind_addres", "Did you mean bind_address?"),
-        ("boot_mode", "restart_policy"),
         ("allow_unauthenticated_network", "allow_network_exposure"),
         ("cockpit", "occ config show"),
         ("aws:region", "is not a setting"),

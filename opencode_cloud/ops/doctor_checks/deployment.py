@@ -8,6 +8,7 @@ from opencode_cloud.ops.boot import why_not
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.doctor_checks.finding import Finding, ok, problem, skipped, warning
 from opencode_cloud.ops.drift import APPLIED, CHANGED, to_apply
+from opencode_cloud.ops.service_unit import NO_RESTART, ServiceUnit
 from opencode_cloud.ops.status import Certificate, Security, Status
 
 _EXPIRES_SOON = timedelta(days=14)
@@ -28,6 +29,8 @@ class Deployed:
     """Volumes that carry the stack's label."""
     missing_folders: tuple[str, ...] = ()
     """Folders of this machine that are bound into it, and are not there."""
+    units: tuple[ServiceUnit, ...] = ()
+    """Service units of its name that its host has."""
     errors: int | None = None
     """Lines of the last hour that tell of an error; None: they could not be read."""
 
@@ -51,6 +54,7 @@ def check(found: Deployed, now: datetime) -> Iterator[Finding]:
     yield settings(found)
     yield port(found)
     yield from boot(found)
+    yield from unit(found)
     if found.status.security:
         yield exposure(found.stack, found.status.security)
         yield rights(found.stack, found.status.security)
@@ -168,15 +172,51 @@ def boot(found: Deployed) -> Iterator[Finding]:
     if not boot or found.status.state != "running":
         return
     if why := why_not(boot):
-        mend = (
-            "sudo systemctl enable docker"
-            if boot.docker_enabled is False
-            else occ(found.stack, "config", "set", "restart_policy", "unless-stopped")
-        )
+        mend = occ(found.stack, "config", "set", "restart_policy", "unless-stopped")
+        if boot.unit:
+            mend = occ(found.stack, "start")
+        if boot.docker_enabled is False:
+            mend = "sudo systemctl enable docker"
         what = f"it does not come back when the machine starts: {why.partition(':')[0]}"
         yield warning("deployment.boot", what, "", mend)
     else:
-        yield ok("deployment.boot", f"comes back by Docker ({boot.restart_policy})")
+        by = f"its unit ({boot.unit.mode})" if boot.unit else f"Docker ({boot.restart_policy})"
+        yield ok("deployment.boot", f"comes back by {by}")
+
+
+def unit(found: Deployed) -> Iterator[Finding]:
+    """Judge the service units that its host has of it."""
+    name, units = "deployment.unit", found.units
+    policy = found.status.boot.restart_policy if found.status.boot else ""
+    anew = f"{occ(found.stack, 'uninstall', '--unit')}, then {occ(found.stack, 'install')}"
+    if len(units) > 1 or (units and policy != NO_RESTART):
+        owners = [f"the unit {unit.file}" for unit in units]
+        if policy != NO_RESTART:
+            owners.append(f"Docker ({policy})")
+            anew = f"docker update --restart no {found.status.container}, or {anew}"
+        yield problem(
+            name,
+            f"more than one restarts it: {', '.join(owners)}",
+            "One starts again what the other has stopped.",
+            anew,
+        )
+        return
+    for unit in units:
+        yield _judged(found.stack, unit)
+
+
+def _judged(stack: str, unit: ServiceUnit) -> Finding:
+    name, start = "deployment.unit", occ(stack, "start")
+    if unit.state == "failed":
+        why = "It ended too often in a row, and the unit gave up." if unit.gave_up else ""
+        mend = f"{occ(stack, 'logs', '-n', '50')}; then {start}"
+        return problem(name, f"its unit has failed ({unit.file})", why, mend)
+    if unit.linger is False:
+        why = "It does not start with the machine, and ends with the user's last session."
+        return warning(name, "the user of its unit does not linger", why, start)
+    if not unit.enabled or unit.state != "active":
+        return ok(name, f"its unit is {unit.state}: it was stopped by hand ({start} starts it)")
+    return ok(name, f"its unit is active ({unit.mode})")
 
 
 def exposure(stack: str, security: Security) -> Finding:
