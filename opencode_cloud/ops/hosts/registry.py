@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from opencode_cloud.ops import default_host
 from opencode_cloud.ops.docker_host import require_stack_name
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.hosts.look import Look
@@ -15,8 +16,6 @@ from opencode_cloud.start import stack_file
 from opencode_cloud.start.paths import Paths
 
 TARGET = "ssh"
-_STANDARD_PORT = 4096
-_STANDARD_MEMORY_MB = 2048
 
 
 class NoHostError(OperationError):
@@ -62,12 +61,12 @@ class Host:
     @property
     def port(self) -> int:
         """The port that its deployment answers at."""
-        return _number(self.settings, "port", _STANDARD_PORT)
+        return _number(self.settings, "port")
 
     @property
     def memory(self) -> int:
         """Bytes that its container may take."""
-        return _number(self.settings, "memory_mb", _STANDARD_MEMORY_MB) * 2**20
+        return _number(self.settings, "memory_mb") * 2**20
 
     def ssh(self, data: Path | None = None) -> Ssh:
         """Give the way there; `data`: a folder for its pinned keys other than the usual one."""
@@ -92,13 +91,16 @@ class Host:
 
     def forget(self) -> None:
         """Remove what is kept of it on this machine besides its settings and state."""
+        default_host.forget(self.name)
         self._look.unlink(missing_ok=True)
         (self.paths.data / "ssh" / f"{self.name}.known_hosts").unlink(missing_ok=True)
 
 
-def _number(settings: Mapping[str, str], name: str, otherwise: int) -> int:
+def _number(settings: Mapping[str, str], name: str) -> int:
+    from opencode_cloud.settings import Settings
+
     value = settings.get(name, "")
-    return int(value) if value.isdecimal() else otherwise
+    return int(value) if value.isdecimal() else Settings.model_fields[name].default
 
 
 def new_host(root: Path, name: str) -> Host:
@@ -110,7 +112,9 @@ def new_host(root: Path, name: str) -> Host:
     require_stack_name(name)
     made = Host(name, {}, Paths.of(root, os.environ))
     if name == "local":
-        raise OperationError("'local' is this machine's own deployment. Give the host another name")
+        raise OperationError(
+            "'local' is this machine's own deployment: give the host another name."
+        )
     if made.file.exists():
         raise OperationError(
             f"There is a stack {name!r} already, in {made.file}. To change how it is reached: occ "

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from opencode_cloud.ops import default_host, lock
+from opencode_cloud.ops import lock
 from opencode_cloud.ops.deployment import engine_of, occ
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.hosts.registry import Host
@@ -68,7 +68,6 @@ def remove(host: Host, *, forget: bool) -> list[str]:
             left.append(f"pulumi stack rm --force {name}")
         host.file.unlink(missing_ok=True)
         host.forget()
-        default_host.forget(name)
         paths.applied(name).unlink(missing_ok=True)
         (paths.cache / "drift" / f"{name}.json").unlink(missing_ok=True)
         paths.stack_lock(name).unlink(missing_ok=True)
