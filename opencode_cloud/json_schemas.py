@@ -20,6 +20,7 @@ from opencode_cloud.ops import (
     users,
 )
 from opencode_cloud.ops.doctor import Report
+from opencode_cloud.ops.hosts import reports
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,9 @@ OUTPUTS: dict[str, tuple[str, Any]] = {
     "update": ("occ update", update.Updated),
     "update-check": ("occ update --check", update.Check),
     "update-points": ("occ update --points", list[points.Summary]),
+    "host-list": ("occ host list", list[reports.Listed]),
+    "host-show": ("occ host show NAME", reports.Shown),
+    "host-test": ("occ host test NAME", reports.Tested),
     "env-list": ("occ env list", dict[str, str]),
     "secret-list": ("occ secret list", list[secrets.Secret]),
     "mount-list": ("occ mount list", list[mounts.Standing]),

@@ -12,7 +12,8 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from opencode_cloud import __version__
 from opencode_cloud.cli.options import options_of
-from opencode_cloud.ops.deployment import DEFAULT_STACK
+from opencode_cloud.ops import default_host
+from opencode_cloud.ops.project import DEFAULT_STACK
 
 Flag = bool | None
 """None: not said here."""
@@ -33,7 +34,7 @@ def take(
             "--host",
             envvar="OPENCODE_STACK",
             metavar="NAME",
-            help="The stack to work on: each is one deployment.",
+            help="The stack to work on: each is one deployment (see occ host default).",
             show_default=DEFAULT_STACK,
         ),
     ] = None,
@@ -65,6 +66,8 @@ def take(
         "verbose": verbose,
     }
     said = {name: value for name, value in given.items() if value is not None}
+    if not host:
+        said["host"] = default_host.read()
     context.obj = replace(options_of(context), **said)
 
 

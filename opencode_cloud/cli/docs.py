@@ -16,8 +16,9 @@ _INTRODUCTION = """\
 Looks after a deployment from the command line. `opencode-cloud` is the same program. In a
 checkout it is `./occ`, once `./start` or `./occ setup` has run; elsewhere `pipx install` brings it.
 
-Each deployment is a stack: `--host NAME` (or `OPENCODE_STACK`) says which, and `local` is meant
-otherwise. Global options may stand before a command or among its own.
+Each deployment is a stack: `--host NAME` (or `OPENCODE_STACK`) says which; otherwise the one that
+`occ host default` chose is meant, or `local`. Global options may stand before a command or among
+its own.
 
 Exit codes: 0 done; 1 not done, and the message says what to do; 2 wrong usage; 130 interrupted.
 `occ status` has 3 for stopped or not there, and 4 for unhealthy; `occ update --check` has 5 for an

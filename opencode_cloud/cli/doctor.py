@@ -53,12 +53,13 @@ def _print(report: "Report", options: Options) -> None:
         elif rows:
             print(_styled(title, "1", colored=colored))
         for row in rows:
-            print(_row(row, width, colored=colored))
+            print(finding_row(row, width, colored=colored))
     if not options.quiet:
         print(_sum(report))
 
 
-def _row(row: "Finding", width: int, *, colored: bool) -> str:
+def finding_row(row: "Finding", width: int, *, colored: bool) -> str:
+    """Write one finding for people."""
     word = _styled(f"{_WORDS[row.outcome]:<9}", _COLORS[row.outcome], colored=colored)
     name = row.check.partition(".")[2].replace("-", " ")
     lines = _wrapped(f"{name}: {row.what}", width)

@@ -75,7 +75,9 @@ def complain(text: str) -> None:
     """Print an error, with `occ:` before it to tell whose it is."""
     colored = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     head = "\x1b[1;31mocc:\x1b[0m" if colored else "occ:"
-    print(f"{head} {text[:1].upper()}{text[1:]}", file=sys.stderr)
+    # A name stays as it is written, such as ada@box.
+    begins = text if "@" in text.partition(" ")[0] else f"{text[:1].upper()}{text[1:]}"
+    print(f"{head} {begins}", file=sys.stderr)
 
 
 def _name() -> str:

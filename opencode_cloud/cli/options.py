@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from opencode_cloud.ops import project
 from opencode_cloud.ops.deployment import (
-    DEFAULT_STACK,
     Deployment,
     engine_of,
     find,
@@ -15,6 +14,7 @@ from opencode_cloud.ops.deployment import (
 )
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.errors import NoDeploymentError
+from opencode_cloud.ops.project import DEFAULT_STACK
 
 if TYPE_CHECKING:
     # What parses takes longer to load than most commands take.

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from opencode_cloud.cli.options import Options
-from opencode_cloud.ops.deployment import DEFAULT_STACK
+from opencode_cloud.ops import default_host
 
 _FLAGS = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--no-color": "no_color"}
 
@@ -26,7 +26,7 @@ def call(arguments: Sequence[str], name: str) -> int:
 
 def plain(arguments: Sequence[str]) -> Options | None:
     """Understand the usual words, in any order; None: there are others."""
-    host = os.environ.get("OPENCODE_STACK") or DEFAULT_STACK
+    host = os.environ.get("OPENCODE_STACK") or default_host.read()
     flags: dict[str, bool] = {}
     commands = 0
     words = iter(arguments)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from opencode_cloud.ops import default_host
 from opencode_cloud.ops.docker_engine import Engine, Trace
 from opencode_cloud.ops.docker_host import docker_host_of
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
-from opencode_cloud.ops.project import DEFAULT_STACK, setup_command
+from opencode_cloud.ops.project import setup_command
 
 LABEL = "org.opencode-cloud.stack"
 """As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
@@ -112,7 +113,7 @@ def reached_at(address: str) -> str:
 
 def occ(stack: str, *words: str) -> str:
     """Write a command of ours, as it is typed for this stack."""
-    host = () if stack == DEFAULT_STACK else ("--host", stack)
+    host = () if default_host.is_implied(stack) else ("--host", stack)
     return " ".join(("occ", *host, *words))
 
 

@@ -70,17 +70,26 @@ class DockerHost:
         return engine.traced(trace) if trace else engine
 
 
-def docker_host_of(stack: str, root: Path) -> DockerHost:
-    """Give the host that the stack's settings name, in the program's folder `root`.
+def require_stack_name(stack: str) -> None:
+    """Refuse what cannot be a stack's name.
 
     Raises:
-        OperationError: the name cannot be a stack's, or what its settings say cannot be used here.
+        OperationError: says what can.
     """
     if not _STACK.fullmatch(stack):
         raise OperationError(
             f"{stack!r} cannot be a stack's name: --host (or OPENCODE_STACK) takes up to 40 of "
             "a-z, 0-9, _ and -."
         )
+
+
+def docker_host_of(stack: str, root: Path) -> DockerHost:
+    """Give the host that the stack's settings name, in the program's folder `root`.
+
+    Raises:
+        OperationError: the name cannot be a stack's, or what its settings say cannot be used here.
+    """
+    require_stack_name(stack)
     settings = stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml")
     host = settings.get("docker_host") or f"{_SCHEME}{DEFAULT_SOCKET}"
     if not host.startswith(_SCHEME):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opencode_cloud.ops.deployment import DEFAULT_STACK
+from opencode_cloud.ops.project import DEFAULT_STACK
 from opencode_cloud.spec.mounts import BindMount
 from opencode_cloud.start.paths import Paths
 

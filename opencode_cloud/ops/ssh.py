@@ -18,9 +18,33 @@ _FAILED = 255
 """ssh's own exit code, when it could not connect; a command of the host's has others."""
 _OWN_MODE = 0o700
 
+_ANOTHER_KEY = re.compile("REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
+_BY_A_JUMP = re.compile("UNKNOWN port 65535")
+"""What ssh says where the way through a jump host ends, whatever ended it."""
+_LASTING = re.compile(f"{_ANOTHER_KEY.pattern}|Permission denied|Could not resolve")
+_PASSING = re.compile(
+    "Connection refused|timed out|No route to host|Network is unreachable|Connection reset"
+    "|Connection closed by|kex_exchange_identification|System is booting up|gave no answer"
+)
+
 
 class SshError(OperationError):
     """The host could not be reached, or is not the one that was pinned."""
+
+    def __init__(self, message: str, said: str = "") -> None:
+        self.said = said
+        """By ssh itself."""
+        super().__init__(message)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may go well in a moment: so it is with a machine that is just booting."""
+        return bool(_PASSING.search(self.said)) and not _LASTING.search(self.said)
+
+    @property
+    def is_another_key(self) -> bool:
+        """Whether the host has another key than the one that was pinned."""
+        return bool(_ANOTHER_KEY.search(self.said)) and not _BY_A_JUMP.search(self.said)
 
 
 @dataclass(frozen=True)
@@ -101,7 +125,7 @@ class Ssh:
     def _ssh(self, words: tuple[str, ...], stdin: str, seconds: float) -> Done:
         done = self._call(words, stdin, seconds)
         if done.code == _FAILED:
-            raise SshError(explained(self.address, done.err))
+            raise SshError(explained(self.address, done.err), done.err)
         return done
 
     def _call(self, words: tuple[str, ...], stdin: str, seconds: float) -> Done:
@@ -122,7 +146,8 @@ class Ssh:
         except subprocess.TimeoutExpired:
             raise SshError(
                 f"{self.name} gave no answer within {seconds:.0f} s. See whether this does: "
-                f"{self.address.command} true"
+                f"{self.address.command} true",
+                "timed out",
             ) from None
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -131,7 +156,13 @@ def explained(address: SshAddress, said: str) -> str:
     """Say what ssh's complaint means, and what to do about it."""
     said = "\n".join(line for line in said.splitlines() if not line.startswith("Warning:")).strip()
     edit = f"occ host edit {address.stack}"
-    if re.search("REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed", said):
+    if _BY_A_JUMP.search(said) and _ANOTHER_KEY.search(said):
+        return (
+            f"The way to {address.destination} goes through another host, and ssh does not trust "
+            "that one's key: it is checked as always, by your own known_hosts. Connect to it by "
+            f"hand once, compare its key, and try again. ssh says: {said}"
+        )
+    if _ANOTHER_KEY.search(said):
         return (
             f"{address.destination} is not the machine that was pinned as {address.stack!r}: its "
             "host key is another one. Nothing was sent to it. If it was set up anew, ask whoever "

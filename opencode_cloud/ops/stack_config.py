@@ -411,6 +411,7 @@ class Written:
 
 # github.com/pulumi/pulumi: tokens.ParseStackName.
 _STACK = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_NEW_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -451,6 +452,21 @@ class StackFile:
             ) from None
         except OSError as error:
             raise StackConfigError(f"{self.path} cannot be read: {error.strerror}.") from None
+
+    def create(self, document: Document) -> None:
+        """Make the file of a new stack, whole or not at all.
+
+        Raises:
+            StackConfigError: it cannot be written, or is there already.
+        """
+        try:
+            _make(self.path, document.text.encode())
+        except FileExistsError:
+            raise StackConfigError(
+                f"{self.name} was made by somebody else meanwhile, and is left as it is."
+            ) from None
+        except OSError as error:
+            raise StackConfigError(f"{self.path} cannot be written: {error.strerror}.") from None
 
     def write(self, change: Change) -> None:
         """Put the new text in the place of the old one, whole or not at all.
@@ -497,6 +513,20 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _make(path: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(descriptor, _NEW_MODE)
+            file.flush()
+            os.fsync(descriptor)
+        # Unlike a renamed one, a link never takes the place of what is there.
+        path.hardlink_to(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ from opencode_cloud.ops import lock, project
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.errors import EngineError, OperationError
+from opencode_cloud.ops.hosts.registry import Host
 from opencode_cloud.ops.program import Program, Progress
 from opencode_cloud.ops.service_unit import host_unit
 from opencode_cloud.ops.timers import Timers
@@ -122,6 +123,7 @@ def carry_out(plan: Plan, program: Program, engine: Engine, wish: Wish, report: 
         _on_docker(plan, engine, report)
         if plan.file:
             _put_back(plan.file) if plan.file_is_gits else plan.file.unlink(missing_ok=True)
+        Host(plan.stack, {}, program.paths).forget()
         program.paths.applied(plan.stack).unlink(missing_ok=True)
         (program.paths.cache / "drift" / f"{plan.stack}.json").unlink(missing_ok=True)
         program.paths.stack_lock(plan.stack).unlink(missing_ok=True)

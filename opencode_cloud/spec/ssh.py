@@ -125,6 +125,32 @@ def command(address: SshAddress, files: SshFiles, *words: str) -> tuple[str, ...
     return ("ssh", *options(address, files), "--", address.destination, *said)
 
 
+def meeting(address: SshAddress, known_hosts: Path) -> tuple[str, ...]:
+    """Give the command line that has ssh write a host's key to `known_hosts`, and no more.
+
+    Nothing of the user's is offered to a host that nobody has said is the right one.
+    """
+    chosen = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "accept-new",
+        "HostKeyAlias": address.alias,
+        "UserKnownHostsFile": str(known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        "HashKnownHosts": "no",
+        "UpdateHostKeys": "no",
+        "CheckHostIP": "no",
+        "PreferredAuthentications": "none",
+        # An open connection would not ask for the key.
+        "ControlPath": "none",
+        "ConnectTimeout": str(CONNECT_SECONDS),
+        "ForwardAgent": "no",
+        "ForwardX11": "no",
+        "PermitLocalCommand": "no",
+    }
+    words = [word for name, value in chosen.items() for word in ("-o", f"{name}={value}")]
+    return ("ssh", *words, *_ways(address), "--", address.destination, "true")
+
+
 def _ways(address: SshAddress) -> list[str]:
     words: list[str] = []
     if address.port:

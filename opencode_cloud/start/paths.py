@@ -88,6 +88,11 @@ class Paths:
         """Held while a ``./start`` of this user runs."""
         return self.data / "start.lock"
 
+    @property
+    def default_host(self) -> Path:
+        """The stack that `occ` works on unless told otherwise; not there: `local`."""
+        return self.data / "default-host"
+
     def stack_lock(self, stack: str) -> Path:
         """Give the file that is locked while a command changes `stack`."""
         return self.data / "locks" / f"{stack}.lock"

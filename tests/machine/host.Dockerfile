@@ -1,10 +1,17 @@
-# A machine that one reaches by SSH and that has Docker, from packages of its distribution alone.
+# A machine that one reaches by SSH, from packages of its distribution alone: `bare`, or with Docker.
 ARG MACHINE
-FROM ${MACHINE}
+FROM ${MACHINE} AS bare
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends openssh-server docker.io docker-cli iptables curl ca-certificates \
-    && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_*_key* /var/lib/docker/* \
-    && usermod --append --groups docker ada \
+    && apt-get install -y --no-install-recommends openssh-server curl ca-certificates \
+    && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_*_key* \
     && mkdir -p /etc/systemd/system/ssh.service.d \
     && printf '[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\n' > /etc/systemd/system/ssh.service.d/keys.conf \
-    && systemctl enable ssh docker
+    && systemctl enable ssh
+
+FROM bare
+# Besides Docker, what Debian has for a rootless one.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends docker.io docker-cli iptables dbus-user-session rootlesskit uidmap slirp4netns \
+    && rm -rf /var/lib/apt/lists/* /var/lib/docker/* \
+    && usermod --append --groups docker ada \
+    && systemctl enable docker

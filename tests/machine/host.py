@@ -31,6 +31,7 @@ class Host(Machine):
     address: str
     key: Path
     """Private key that `root` and `ada` let in."""
+    has_docker: bool = True
 
     @property
     def checkout(self) -> str:
@@ -54,9 +55,11 @@ class Host(Machine):
         }
 
     def wait_reachable(self) -> None:
-        """Wait until its SSH server and its Docker engine answer."""
+        """Wait until its SSH server answers, and its Docker engine where it has one."""
         deadline = time.monotonic() + BOOT_SECONDS
-        asked = "systemctl is-active --quiet ssh docker && docker version > /dev/null"
+        asked = "systemctl is-active --quiet ssh"
+        if self.has_docker:
+            asked += " docker && docker version > /dev/null"
         while self.run(asked, user="root").code:
             assert time.monotonic() < deadline, self.run("systemctl --failed", user="root").out
             time.sleep(0.3)
@@ -104,10 +107,12 @@ def _network(client: docker.DockerClient) -> Network:
     raise AssertionError("no free range of addresses for a network")
 
 
-def host_image(client: docker.DockerClient) -> str:
+def host_image(client: docker.DockerClient, *, has_docker: bool = True) -> str:
     """Make the image of a host, where the engine does not have it yet; gives its name."""
-    name = f"{REPOSITORY}-host:{SUITE}"
-    command = ("docker", "build", "--quiet", "--tag", name, "--file", str(DOCKERFILE))
+    name = f"{REPOSITORY}-host:{SUITE}{'' if has_docker else '-bare'}"
+    command = ["docker", "build", "--quiet", "--tag", name, "--file", str(DOCKERFILE)]
+    if not has_docker:
+        command += ["--target", "bare"]
     arguments = ("--build-arg", f"MACHINE={image_of(client, SUITE)}", str(DOCKERFILE.parent))
     done = subprocess.run(
         [*command, *arguments],
@@ -131,6 +136,7 @@ def host(
     user: str = "ada",
     archive: Path | None = None,
     wait: bool = True,
+    has_docker: bool = True,
 ) -> Iterator[Host]:
     """Boot one host; gone afterwards.
 
@@ -142,6 +148,7 @@ def host(
         user: who deploys to it.
         archive: `docker save` of an image, put beside it; `Host.load` loads it.
         wait: until SSH and Docker answer.
+        has_docker: whether Docker is installed.
     """
     key = folder / "id"
     if not key.exists():
@@ -152,7 +159,7 @@ def host(
     made = create(
         client,
         f"{REPOSITORY}-host-{secrets.token_hex(4)}",
-        host_image(client),
+        host_image(client, has_docker=has_docker),
         *("--network", str(network.name), "--ip", address),
         *(("--volume", f"{archive}:{ARCHIVE}:ro") if archive else ()),
     )
@@ -162,7 +169,7 @@ def host(
         for home in ("root", "home/ada"):
             made.put_archive("/", packed({f"{home}/.ssh/authorized_keys": public}))
         made.start()
-        booted = Host(made, user, address, key)
+        booted = Host(made, user, address, key, has_docker)
         booted.wait_booted()
         booted.as_root("chown -R ada: /home/ada/.ssh")
         if wait:

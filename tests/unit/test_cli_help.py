@@ -116,6 +116,9 @@ ARGUMENTS = {
     "config unset": ("port",),
     "backup verify": ("none.tar",),
     "backup restore": ("none.tar",),
+    # Nobody listens there.
+    "host add": ("box", "ada@127.0.0.1", "--port", "1", "--wait", "0"),
+    **{f"host {verb}": ("box",) for verb in ("show", "edit", "remove", "test")},
     "completions": ("bash",),
     **{f"user {verb}": ("ada",) for verb in ("add", "remove", "passwd", "enable", "disable")},
 }

@@ -11,7 +11,8 @@ from opencode_cloud.start.engine import parse_version
 OLDEST = (20, 10, 0)
 """The engine that everything is tested with."""
 
-_SKEW = timedelta(minutes=2)
+SKEW = timedelta(minutes=2)
+"""How far two clocks may be apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def limits(info: Mapping[str, Any]) -> Finding:
 def clock(engine: datetime, now: datetime) -> Finding:
     """Judge the engine's clock by ours."""
     apart = abs(engine - now)
-    if apart > _SKEW:
+    if apart > SKEW:
         return warning(
             "docker.clock",
             f"Docker's clock is {int(apart.total_seconds())} s from this machine's",

@@ -1,0 +1,1 @@
+"""Hosts over SSH: each is a stack that says so."""
