@@ -70,7 +70,7 @@ def take_apart(root: Any, words: Sequence[str]) -> Line:
             line.command = line.command.commands.get(word)
         else:
             here.append(word)
-            if not line.command.allow_interspersed_args:
+            if not line.command.context_settings.get("allow_interspersed_args", True):
                 here += waiting
                 break
     return line
