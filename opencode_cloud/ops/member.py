@@ -66,12 +66,12 @@ class Member:
         return code if code >= 0 else _BY_SIGNAL - code
 
     def tell(self, number: signal.Signals) -> None:
-        """Send it a signal, unless it has ended; while it is being started, once it is."""
-        if self._process is None:
-            self._told.append(number)
+        """Send it a signal, once, unless it has ended; while it is being started, once it is."""
+        if number in self._told:
             return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        self._told.append(number)
+        if self._process:
+            _send(self._process, number)
 
     async def _start(self, stdout: int, stderr: int) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
@@ -86,7 +86,7 @@ class Member:
         for end in (stdout, stderr):
             os.close(end)
         for number in self._told:
-            process.send_signal(number)
+            _send(process, number)
         return process
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
@@ -107,6 +107,11 @@ class Member:
             process.stdin.write(self._stdin)
             await process.stdin.drain()
         process.stdin.close()
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
 
 
 @asynccontextmanager

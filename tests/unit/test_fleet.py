@@ -293,8 +293,12 @@ def test_where_nobody_reads_any_more_all_of_them_end(
         monkeypatch,
     )
 
-    def nobody(*_: Any, **__: Any) -> None:
-        raise BrokenPipeError
+    begun: set[str] = set()
+
+    def nobody(_: View, name: str, *__: Any, **___: Any) -> None:
+        begun.add(name)
+        if begun == {"a", "b"}:
+            raise BrokenPipeError
 
     monkeypatch.setattr(Heard, "prints", nobody)
     with pytest.raises(BrokenPipeError):
