@@ -17,11 +17,12 @@ Looks after a deployment from the command line. `opencode-cloud` is the same pro
 checkout it is `./occ`, once `./start` or `./occ setup` has run; elsewhere `pipx install` brings it.
 
 Each deployment is a stack: `--host NAME` (or `OPENCODE_STACK`) says which, and `local` is meant
-otherwise. Global options may stand before a command or among its own.
+otherwise. Global options may stand before a command or among its own. `--host A,B`, `--group` and
+`--all` work on several stacks side by side ([how](fleet.md)).
 
 Exit codes: 0 done; 1 not done, and the message says what to do; 2 wrong usage; 130 interrupted.
 `occ status` has 3 for stopped or not there, and 4 for unhealthy; `occ update --check` has 5 for an
-update that is there; `occ shell COMMAND` has the command's.
+update that is there; `occ shell COMMAND` has the command's. Of several stacks it is 1 where one is not done.
 
 `occ --install-completion` makes bash, zsh, fish or PowerShell complete commands and options.
 """
