@@ -22,7 +22,8 @@ otherwise. Global options may stand before a command or among its own. `--host A
 
 Exit codes: 0 done; 1 not done, and the message says what to do; 2 wrong usage; 130 interrupted.
 `occ status` has 3 for stopped or not there, and 4 for unhealthy; `occ update --check` has 5 for an
-update that is there; `occ shell COMMAND` has the command's. Of several stacks it is 1 where one is not done.
+update that is there; `occ shell COMMAND` has the command's. Of several
+stacks, 1 says that not all are done.
 
 `occ --install-completion` makes bash, zsh, fish or PowerShell complete commands and options.
 """

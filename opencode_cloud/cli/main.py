@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
 def _may_be_several(words: Sequence[str]) -> bool:
     """Whether a command line is worth a closer look: it is, where several stacks may be meant."""
     hosts = 0
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise((*words, "")):
         name, _, value = word.partition("=")
         if name in ("--group", "--parallel", "--all"):
             return True
