@@ -126,8 +126,8 @@ def test_a_terminal_shows_a_line_for_each_while_they_work(up: Fleet):
     with up.occ.on_terminal("--group", "web", "restart") as terminal:
         terminal.expect("alpha |")
         assert " s  " in terminal.expect("\x1b[2K")
-        terminal.expect("opencode answers at")
-        terminal.expect("2 done (")
+        terminal.expect("opencode answers at", SECONDS)
+        terminal.expect("2 done (", SECONDS)
         assert terminal.ends() == 0
 
 
