@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 import requests
 
-from bench import gateway, operator
+from bench import fleet, gateway, operator
 from bench.timing import in_turn, seconds, show
 from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
@@ -236,6 +236,17 @@ def occ(bench: Workbench) -> None:
     operator.measure(ROOT, bench.stack)
 
 
+def several_hosts(bench: Workbench) -> None:
+    """What several hosts take, against one."""
+    # The hosts need what processors there are.
+    deployed = bench.client.containers.get(f"opencode-{bench.stack.name}")
+    deployed.stop()
+    try:
+        fleet.measure(ROOT, bench.client, bench.image)
+    finally:
+        deployed.start()
+
+
 SECTIONS: dict[str, Callable[[Workbench], None]] = {
     "up": up,
     "healthy": healthy,
@@ -243,6 +254,7 @@ SECTIONS: dict[str, Callable[[Workbench], None]] = {
     "start": start,
     "gateway": behind_the_gateway,
     "occ": occ,
+    "fleet": several_hosts,
 }
 
 

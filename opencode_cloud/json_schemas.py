@@ -21,6 +21,7 @@ from opencode_cloud.ops import (
 )
 from opencode_cloud.ops.doctor import Report
 from opencode_cloud.ops.hosts import reports
+from opencode_cloud.spec import fleet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,7 @@ OUTPUTS: dict[str, tuple[str, Any]] = {
     "backup-create": ("occ backup create", BackupMade),
     "backup-list": ("occ backup list", list[backup.Backup]),
     "backup-verify": ("occ backup verify FILE", BackupVerified),
+    "side-by-side": ("occ --all COMMAND", dict[str, fleet.Ended]),
     "backup-schedule": ("occ backup schedule --show", dict[str, str] | None),
 }
 """By the schema's name: the commands, and what they write."""

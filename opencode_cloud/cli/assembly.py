@@ -35,6 +35,7 @@ def assemble(nouns: Iterable[Noun]) -> typer.Typer:
             "occ logs --follow",
             "occ shell",
             "occ --host second status --json",
+            "occ --all status",
         ),
         no_args_is_help=True,
         rich_markup_mode=None,

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from opencode_cloud import __version__
-from opencode_cloud.cli.options import options_of
+from opencode_cloud.cli.options import Options, options_of
 from opencode_cloud.ops import default_host
 from opencode_cloud.ops.project import DEFAULT_STACK
 
@@ -34,8 +34,22 @@ def take(
             "--host",
             envvar="OPENCODE_STACK",
             metavar="NAME",
-            help="The stack to work on: each is one deployment (see occ host default).",
+            help="The stack to work on: each is one deployment (see occ host default). Said again, "
+            "or NAME,NAME: several, side by side.",
             show_default=DEFAULT_STACK,
+        ),
+    ] = None,
+    _group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="NAME", help="Every stack whose setting groups names it."),
+    ] = None,
+    _every: Annotated[
+        Flag, typer.Option("--all", help="Every stack that has settings here.")
+    ] = None,
+    _parallel: Annotated[
+        int | None,
+        typer.Option(
+            "--parallel", metavar="NUMBER", min=1, help="How many of several work at once."
         ),
     ] = None,
     json: Annotated[Flag, typer.Option("--json", help="Results as JSON.")] = None,
@@ -97,7 +111,8 @@ def _hidden(declared: TyperOption) -> TyperOption:
 
 
 def _note(context: Any, option: Any, value: Any) -> Any:
-    if value is not None:
+    # Those that choose several were taken out where several are worked on.
+    if value is not None and option.name in Options.__dataclass_fields__:
         context.obj = replace(options_of(context), **{option.name: value})
     return value
 

@@ -18,11 +18,12 @@ checkout it is `./occ`, once `./start` or `./occ setup` has run; elsewhere `pipx
 
 Each deployment is a stack: `--host NAME` (or `OPENCODE_STACK`) says which; otherwise the one that
 `occ host default` chose is meant, or `local`. Global options may stand before a command or among
-its own.
+its own. `--host A,B`, `--group` and `--all` work on several stacks side by side ([how](fleet.md)).
 
 Exit codes: 0 done; 1 not done, and the message says what to do; 2 wrong usage; 130 interrupted.
 `occ status` has 3 for stopped or not there, and 4 for unhealthy; `occ update --check` has 5 for an
-update that is there; `occ shell COMMAND` has the command's.
+update that is there; `occ shell COMMAND` has the command's. Of several
+stacks, 1 says that not all are done.
 
 `occ --install-completion` makes bash, zsh, fish or PowerShell complete commands and options.
 """

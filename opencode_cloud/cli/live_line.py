@@ -1,10 +1,12 @@
 """One line that says what is waited for."""
 
+import os
 import sys
 import time
 from types import TracebackType
 
 from opencode_cloud.cli.options import Options
+from opencode_cloud.spec.fleet import MEMBER, PROGRESS
 
 _CLEAR = "\r\x1b[K"
 _PLAIN_EVERY_SECONDS = 5
@@ -13,6 +15,7 @@ _PLAIN_EVERY_SECONDS = 5
 class LiveLine:
     """Rewritten in place on a terminal, printed now and then elsewhere, silent when quiet.
 
+    Where the command is one of several, whoever started them shows the text and the seconds.
     Goes to standard error: it is no result.
     """
 
@@ -20,11 +23,18 @@ class LiveLine:
         self._title = title
         self._quiet = options.quiet
         self._live = sys.stderr.isatty()
+        self._is_member = MEMBER in os.environ
+        self._said = ""
         self._began = self._printed = time.monotonic()
 
     def __call__(self, text: str) -> None:
         """Say what is waited for now."""
         if self._quiet:
+            return
+        if self._is_member:
+            if text != self._said:
+                self._said = text
+                print(f"{PROGRESS}{text}", file=sys.stderr, flush=True)
             return
         now = time.monotonic()
         line = f"{self._title}: {text}  {now - self._began:.0f} s"

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,7 +25,9 @@ def run(arguments: Sequence[str]) -> int:
         # Asked by scripts, often: all else would be loaded for nothing.
         print(f"opencode-cloud {__version__}")
         return DONE
-    if _command(arguments) == "status":
+    if _may_be_several(arguments):
+        from opencode_cloud.cli import fleet as program
+    elif _command(arguments) == "status":
         from opencode_cloud.cli import status_alone as program
     else:
         from opencode_cloud.cli import app as program
@@ -47,6 +50,20 @@ def run(arguments: Sequence[str]) -> int:
         complain(_words(error))
         return FAILED
     return code
+
+
+def _may_be_several(words: Sequence[str]) -> bool:
+    """Whether a command line is worth a closer look: it is, where several stacks may be meant."""
+    hosts = 0
+    for word, following in pairwise((*words, "")):
+        name, _, value = word.partition("=")
+        if name in ("--group", "--parallel", "--all"):
+            return True
+        if name == "--host":
+            hosts += 1
+            if hosts > 1 or "," in (value or following):
+                return True
+    return False
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -129,7 +129,8 @@ class Program:
         if config_file is None:
             self.image(progress)
         # What it counts is in words only.
-        changed = Deployment(context, config_file, refresh).run(progress)
+        step = Deployment(context, config_file, refresh, wants_outputs=False)
+        changed = step.run(progress)
         return int(changed.detail.split()[0]) if changed.changed else 0
 
     def destroy(self, progress: Progress) -> None:

@@ -79,6 +79,10 @@ class Host(Machine):
         self.wait_booted()
         self.wait_reachable()
 
+    def connections(self) -> int:
+        """Count the connections that its SSH server has."""
+        return len(self.as_root("ss -Htn state established 'sport = :22'").splitlines())
+
     def load(self) -> None:
         """Load the image that was put beside it."""
         self.as_root(f"docker load --quiet --input {ARCHIVE}")

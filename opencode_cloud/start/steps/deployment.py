@@ -32,6 +32,8 @@ class Deployment:
     """The stack's settings for this run; ``None``: its own file."""
     refresh: bool = False
     """Whether to look first what is there: an image may be another under its name of before."""
+    wants_outputs: bool = True
+    """Whether those who come next need the stack's outputs: Pulumi takes half a second to tell."""
     title = "Deployment"
 
     def is_done(self) -> str:
@@ -61,8 +63,9 @@ class Deployment:
             self._get_past_locks(report)
             raise
         self._note_applied()
-        shown = self._pulumi_text("stack", "output", "--json", "--stack", self._stack)
-        self.context.outputs = json.loads(shown)
+        if self.wants_outputs:
+            shown = self._pulumi_text("stack", "output", "--json", "--stack", self._stack)
+            self.context.outputs = json.loads(shown)
         return Outcome(f"{changed} resources" if changed else "no change", changed=changed > 0)
 
     @property

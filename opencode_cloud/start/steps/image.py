@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from opencode_cloud.start import stack_file
@@ -139,6 +140,11 @@ class Image:
         stack = context.options.stack
         settings = self.settings or stack_file.read(context.paths.stack_file(stack))
         asked = {"settings": dict(settings), "stack": stack, "project": str(context.paths.root)}
+        if Path(sys.prefix).resolve() == context.paths.venv.resolve():
+            # `occ` runs in it; another Python would be started and loaded for nothing.
+            from opencode_cloud.start.image_recipe import recipe
+
+            return recipe(**asked)
         answer = subprocess.run(
             [str(context.paths.python), "-m", "opencode_cloud.start.image_recipe"],
             input=json.dumps(asked),
