@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from opencode_cloud.cli import (
     assembly,
+    attach,
     backup,
     browser,
     config,
@@ -29,6 +30,7 @@ app = assembly.assemble(
         lifecycle,
         logs,
         browser,
+        attach,
         user,
         shell,
         update,

@@ -22,7 +22,11 @@ def main() -> str | None:
     spec = image_spec(settings, asked["stack"], Path(asked["project"]))
     recipe = {"reference": spec.reference, "kept": isinstance(spec, KeptImage)}
     if isinstance(spec, BuiltImage):
-        recipe |= {"context": str(spec.context), "build_args": spec.build_args}
+        recipe |= {
+            "context": str(spec.context),
+            "build_args": spec.build_args,
+            "sent": spec.is_sent,
+        }
     print(json.dumps(recipe))
     return None
 
