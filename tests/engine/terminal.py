@@ -35,9 +35,9 @@ class Terminal:
         """Press keys."""
         os.write(self._master, text.encode())
 
-    def expect(self, text: str) -> str:
+    def expect(self, text: str, seconds: float = SECONDS) -> str:
         """Wait until `text` is shown; gives all up to it, and forgets that."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + seconds
         while text not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} is not in {self.shown!r}"
             assert self._read(), f"{text!r} is not in {self.shown!r}, and it ended"

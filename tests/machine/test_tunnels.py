@@ -83,15 +83,15 @@ def test_a_browser_is_at_home_in_the_tunnel(
         browser = requests.Session()
         answer = visitor.send_form(browser)
         assert (answer.status_code, answer.headers["Location"]) == (303, LANDING)
-        page = browser.get(tunnel.url + LANDING, headers=BROWSER, timeout=30)
+        page = browser.get(tunnel.url + LANDING, headers=BROWSER, timeout=SECONDS)
         assert "<title>OpenCode</title>" in page.text
-        with browser.get(f"{tunnel.url}/event", stream=True, timeout=30) as events:
+        with browser.get(f"{tunnel.url}/event", stream=True, timeout=SECONDS) as events:
             assert b"server.connected" in next(events.iter_lines())
         with open_terminal(visitor, browser, {"Origin": tunnel.url}) as terminal:
             terminal.send("hostname\n")
             seen = ""
             while f"opencode-{remote.stack}" not in seen:
-                message = terminal.recv(timeout=20)
+                message = terminal.recv(timeout=SECONDS)
                 seen += message if isinstance(message, str) else message.decode(errors="replace")
 
 
@@ -166,7 +166,8 @@ def test_opencode_attaches_with_a_password_that_no_command_line_shows(
     with ArgvWatch() as watch, Terminal(occ.command(["attach"]), shell) as screen:
         screen.expect(f"Password for {USER}: ")
         screen.press(f"{PASSWORD}\n")
-        screen.expect("/workspace")
+        screen.resize(40, 120)
+        screen.expect("/workspace", SECONDS)
         screen.press("\x03")
         assert screen.ends() == 0
     attached = [line for line in watch.seen if b"\0attach\0http://127.0.0.1:" in line]

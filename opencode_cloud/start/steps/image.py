@@ -14,12 +14,17 @@ from opencode_cloud.start import stack_file
 from opencode_cloud.start.errors import StartError
 from opencode_cloud.start.image_sending import End, require_same_machine, send
 from opencode_cloud.start.plan import Context, Outcome, Report
+from opencode_cloud.start.process import CommandError
 from opencode_cloud.start.steps.base_image import LOCAL_BASE
 from opencode_cloud.start.steps.docker_engine import DEFAULT_HOST
 
 BUILD_SECONDS = 3600
 
+THIS_MACHINE = "this machine"
+
 _SCHEME = "unix://"
+_NO_BASE = re.compile(r"failed to (?:resolve|do request|fetch|copy)|pull access denied|not found")
+"""What the engine says of an image to build on that it cannot get."""
 _STEP = re.compile(r"\[(?!internal\])(.+?)\] (.*)")
 
 
@@ -128,20 +133,34 @@ class Image:
         """Build it where it is to run; or here, and send it."""
         there = End(self._host, self.context.docker_host.removeprefix(_SCHEME))
         if not recipe.get("sent"):
-            self._build(recipe, there, report)
+            self._build_there(recipe, there, report)
             return
-        here = End("this machine", own_socket(os.environ))
+        here = End(THIS_MACHINE, own_socket(os.environ))
         require_same_machine(here, there)
         self._build(recipe, here, report)
         send(recipe["reference"], here, there, report.progress)
         # For the host alone: it would be in the way here when the next one comes.
         here.untag(recipe["reference"])
 
+    def _build_there(self, recipe: dict[str, Any], there: End, report: Report) -> None:
+        try:
+            self._build(recipe, there, report)
+        except CommandError as error:
+            base = recipe["build_args"].get("BASE_IMAGE", "")
+            if self._host == THIS_MACHINE or not _NO_BASE.search("\n".join(error.lines)):
+                raise
+            stack = self.context.options.stack
+            raise StartError(
+                f"{error}\n{there.name} cannot get {base or 'the base image'}. Have the image "
+                f"built on this machine, and sent: occ --host {stack} config set image_built_on "
+                f"here. Or name one that it can get: occ --host {stack} config set base_image NAME"
+            ) from None
+
     @property
     def _host(self) -> str:
         stack = self.context.options.stack
         values = stack_file.read(self.context.paths.stack_file(stack))
-        return values.get("ssh_host") or "this machine"
+        return values.get("ssh_host") or THIS_MACHINE
 
     def _build(self, recipe: dict[str, Any], on: End, report: Report) -> None:
         def on_line(line: str) -> None:
