@@ -36,7 +36,8 @@ class OpencodeImage(pulumi.ComponentResource):
         image = docker.RemoteImage(
             f"{name}-image",
             name=spec.reference,
-            build=_build(spec) if isinstance(spec, BuiltImage) else None,
+            # One that is sent is there before: the step that sends it shows how far it is.
+            build=_build(spec) if isinstance(spec, BuiltImage) and not spec.is_sent else None,
             # A registry's image is other people's too; one built here is ours
             # alone, and its layers stay in the build cache.
             keep_locally=not built,

@@ -56,6 +56,13 @@ class ImageSource(StrEnum):
     BUILD = "build"
 
 
+class BuiltOn(StrEnum):
+    """Where an image is built, for a deployment on a host over SSH."""
+
+    HOST = "host"
+    HERE = "here"
+
+
 def _wrong(why: str, fix: str) -> PydanticCustomError:
     # Braces would be read as placeholders of the message's context.
     return PydanticCustomError("setting", "{why}", {"why": why, "fix": fix})
@@ -485,6 +492,11 @@ class Settings(BaseModel):
         validate_default=True,
         description="Image to pull, as REPOSITORY@sha256:DIGEST. Needed with "
         "`image_source: prebuilt`.",
+    )
+    image_built_on: BuiltOn = Field(
+        default=BuiltOn.HOST,
+        description="Where an image for a host over SSH is built: on the `host`, or `here`, on "
+        "this machine's Docker engine, and then sent to it without a registry.",
     )
     base_image: str = Field(
         default="",

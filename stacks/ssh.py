@@ -1,6 +1,7 @@
 """A deployment on the Docker engine of a host that is reached over SSH."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pulumi_docker as docker
 
 from components.service import OpencodeServiceArgs
 from opencode_cloud.environment import Environment
+from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.docker_host import DEFAULT_SOCKET
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.settings import Settings, as_config
 from opencode_cloud.spec import ssh
+from opencode_cloud.spec.image import BuiltImage, image_spec
 from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.start.paths import Paths
 from stacks.service import deploy_service
@@ -45,6 +48,7 @@ def deploy(
         # The provider's calls then share this connection, and a host that is still booting, or has
         # another key, is told in words.
         host.connect()
+        _require_sent(host, settings, stack, project)
     except OperationError as error:
         raise pulumi.RunError(str(error)) from None
     provider = docker.Provider(
@@ -63,6 +67,26 @@ def deploy(
         ),
         provider,
     )
+
+
+def _require_sent(host: Ssh, settings: Settings, stack: str, project: Path) -> None:
+    """See that an image that is built here, and sent, is on the host: nothing here could send it.
+
+    Raises:
+        OperationError: it is not there, or the host cannot be asked.
+    """
+    spec = image_spec(settings, stack, project)
+    if not isinstance(spec, BuiltImage) or not spec.is_sent:
+        return
+    socket = shlex.quote(settings.docker_host)
+    asked = host.run(f"DOCKER_HOST={socket} docker image inspect --format x {spec.reference}")
+    # Whatever else is wrong there, the provider is about to say.
+    if "no such image" in asked.err.lower():
+        raise OperationError(
+            f"The image of these settings, {spec.reference}, is not on {host.name} yet. This "
+            f"builds it here, sends it, and applies the settings: {occ(stack, 'start')}. To have "
+            "it built there: pulumi config set opencode:image_built_on host"
+        )
 
 
 def _in_url(destination: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from opencode_cloud.cli import (
     assembly,
+    attach,
     backup,
     browser,
     config,
@@ -31,6 +32,7 @@ app = assembly.assemble(
         lifecycle,
         logs,
         browser,
+        attach,
         user,
         shell,
         update,

@@ -13,6 +13,7 @@ from opencode_cloud.ops.deployment import (
     occ,
 )
 from opencode_cloud.ops.docker_engine import Engine
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
 from opencode_cloud.ops.errors import NoDeploymentError
 from opencode_cloud.ops.project import DEFAULT_STACK
 
@@ -68,6 +69,14 @@ class Options:
             OperationError: it cannot be reached from here.
         """
         return engine_of(self.host, project.folder(), self.trace)
+
+    def docker_host(self) -> DockerHost:
+        """Give the machine that is meant.
+
+        Raises:
+            OperationError: what the settings say of it cannot be used here.
+        """
+        return docker_host_of(self.host, project.folder())
 
     def needed(self) -> Deployment:
         """Find the deployment that is meant; where there is none, offer to set it up.

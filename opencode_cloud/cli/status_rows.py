@@ -46,7 +46,9 @@ def _state(status: Status) -> Iterator[Row]:
     word = status.state if status.health == "none" else f"{status.state}, {status.health}"
     yield Row("State", f"{word}: {status.reason}" if status.reason else word, tone)
     if status.url:
-        yield Row("URL", status.url)
+        yield Row("URL", f"{status.url}, on its host" if status.reach else status.url)
+    if status.reach:
+        yield Row("From here", status.reach)
 
 
 def _settings(status: Status) -> Iterator[Row]:

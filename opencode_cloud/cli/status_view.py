@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,12 @@ def look(options: Options) -> "Status":
     from opencode_cloud.ops.status import gather, missing
 
     try:
-        return gather(options.deployment(), datetime.now(UTC))
+        deployment = options.deployment()
+        found = gather(deployment, datetime.now(UTC))
     except NoDeploymentError as error:
         return missing(options.host, str(error))
+    is_elsewhere = found.url and options.docker_host().is_remote and not deployment.public_name
+    return replace(found, reach=options.occ("open")) if is_elsewhere else found
 
 
 def show(options: Options) -> int:

@@ -75,19 +75,25 @@ class Deployment:
         address, port = self.published
         if not port:
             return ""
-        if name := self._public_name():
+        if name := self.public_name:
             return f"https://{name}" + ("" if port == _HTTPS_PORT else f":{port}")
         host = reached_at(address)
         host = f"[{host}]" if ":" in host else host
         return f"{'http' if self.tls == 'off' else 'https'}://{host}:{port}"
 
-    def _public_name(self) -> str:
+    @property
+    def public_address(self) -> str:
+        """Address by which the world reaches it, as its settings say; may be empty."""
+        return self.environment.get("OPENCODE_CLOUD_PUBLIC_ADDRESS", "")
+
+    @property
+    def public_name(self) -> str:
+        """Name that its public certificate is for; empty where it has none."""
         if self.tls in ("off", "internal"):
             return ""
         if self.tls != "sslip":
             return self.tls
-        address = self.environment.get("OPENCODE_CLOUD_PUBLIC_ADDRESS", "")
-        return re.sub(r"[.:]", "-", address) + ".sslip.io"
+        return re.sub(r"[.:]", "-", self.public_address) + ".sslip.io"
 
     def again(self) -> "Deployment":
         """Look at the container anew."""
@@ -109,6 +115,11 @@ class Deployment:
 def reached_at(address: str) -> str:
     """Give where its own host reaches what listens on an address, all addresses included."""
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is its machine's alone."""
+    return address.startswith("127.") or address == "::1"
 
 
 def occ(stack: str, *words: str) -> str:

@@ -86,6 +86,13 @@ class Ssh:
         """Have the host's `sh` run a script; what it is given on `stdin` is on no command line."""
         return self._ssh(self.words("sh", "-c", script), stdin, seconds)
 
+    def hostname(self) -> str:
+        """Give the name or address that ssh itself goes to; empty where it goes there by a jump."""
+        done = self._call(("ssh", "-G", *self.words("true")[1:]), "", CONNECT_SECONDS)
+        said = dict(line.split(" ", 1) for line in done.out.splitlines() if " " in line)
+        jumps = {said.get("proxyjump", "none"), said.get("proxycommand", "none")} - {"none"}
+        return "" if jumps else said.get("hostname", "")
+
     def docker_socket(self, remote: str) -> Path:
         """Give a socket of this machine's that leads to the host's socket `remote`.
 

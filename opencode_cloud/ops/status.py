@@ -10,7 +10,7 @@ from typing import Any
 from opencode_cloud import __version__
 from opencode_cloud.ops import health as health_of
 from opencode_cloud.ops.boot import Boot, boot, docker_is_enabled
-from opencode_cloud.ops.deployment import Deployment
+from opencode_cloud.ops.deployment import Deployment, is_loopback
 from opencode_cloud.ops.drift import Drift
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.execution import run_together
@@ -129,6 +129,9 @@ class Status:
     reason: str = ""
     """Why it is not healthy, not running or not there."""
     url: str = ""
+    """Where it answers: by its public name, or else seen from its own host."""
+    reach: str = ""
+    """The command that leads there from this machine; empty: `url` itself does."""
     container: str = ""
     versions: Versions = field(default_factory=Versions)
     provenance: Provenance | None = None
@@ -347,7 +350,7 @@ def _security(deployment: Deployment, certificate: Certificate | None) -> Securi
     return Security(
         bind_address=address,
         port=int(port or 0),
-        exposed=bool(port) and not _is_loopback(address),
+        exposed=bool(port) and not is_loopback(address),
         tls=deployment.tls,
         certificate=certificate,
         capabilities=sorted(name.removeprefix("CAP_") for name in host["CapAdd"] or []),
@@ -358,10 +361,6 @@ def _security(deployment: Deployment, certificate: Certificate | None) -> Securi
         ),
         privileged=host["Privileged"],
     )
-
-
-def _is_loopback(address: str) -> bool:
-    return address.startswith("127.") or address == "::1"
 
 
 def _resources(deployment: Deployment, now: datetime, memory: int | None) -> Resources:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opencode_cloud import __version__
-from opencode_cloud.settings import ImageSource, Settings
+from opencode_cloud.settings import BuiltOn, ImageSource, Settings, Target
 
 REPOSITORY = "opencode-cloud"
 """Name of the images built here; they are never pushed by a deployment."""
@@ -48,11 +48,16 @@ class BuiltImage:
     is the same for every checkout."""
     build_args: dict[str, str]
     stack: str
+    is_sent: bool = False
+    """Whether it is built on the operator's machine, and sent to the Docker host."""
 
     @property
     def fingerprint(self) -> str:
         """Hex SHA-256 of all that decides what the build makes, but the base's content."""
         digest = hashlib.sha256(json.dumps(self.build_args, sort_keys=True).encode())
+        if self.is_sent:
+            # What is built elsewhere is another image, and must not pass for it.
+            digest.update(b"sent")
         context = self.project / self.context
         for path in sorted(context.rglob("*")):
             if "__pycache__" in path.parts or not path.is_file():
@@ -97,4 +102,5 @@ def image_spec(settings: Settings, stack: str, project: Path) -> ImageSpec:
     if settings.opencode_version:
         build_args["OPENCODE_VERSION"] = settings.opencode_version
         build_args["OPENCODE_INTEGRITY"] = settings.opencode_integrity
-    return BuiltImage(project=project, build_args=build_args, stack=stack)
+    is_sent = settings.target is Target.SSH and settings.image_built_on is BuiltOn.HERE
+    return BuiltImage(project=project, build_args=build_args, stack=stack, is_sent=is_sent)

@@ -86,6 +86,22 @@ class SshFiles:
     """Socket that leads to the host's Docker engine, while a command of ours uses it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """A port of this machine's loopback that leads to where the host reaches something."""
+
+    local_port: int
+    address: str
+    """Seen from the host."""
+    port: int
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Write it as ssh's option."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return "-L", f"127.0.0.1:{self.local_port}:{address}:{self.port}"
+
+
 def options(address: SshAddress, files: SshFiles) -> tuple[str, ...]:
     """Give the options of every call of ssh for a host, before its destination.
 
@@ -149,6 +165,23 @@ def meeting(address: SshAddress, known_hosts: Path) -> tuple[str, ...]:
     }
     words = [word for name, value in chosen.items() for word in ("-o", f"{name}={value}")]
     return ("ssh", *words, *_ways(address), "--", address.destination, "true")
+
+
+def tunnel(address: SshAddress, files: SshFiles, forward: Forward, *words: str) -> tuple[str, ...]:
+    """Give the command line of a tunnel, which lasts as long as `words` run on the host.
+
+    It has a connection of its own: the tunnel ends with the command that holds it, and a connection
+    that others share does not.
+    """
+    # Of an option that is given twice, ssh takes the first.
+    own = ("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes")
+    line = command(address, files, *words)
+    return (line[0], *own, *forward.words, *line[1:])
+
+
+def tunnel_command(address: SshAddress, forward: Forward) -> str:
+    """Give the command that a person types for the same tunnel."""
+    return " ".join(["ssh", "-N", *forward.words, *_ways(address), address.destination])
 
 
 def _ways(address: SshAddress) -> list[str]:

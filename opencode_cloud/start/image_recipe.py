@@ -23,7 +23,11 @@ def recipe(settings: Mapping[str, str], stack: str, project: str) -> dict[str, A
     spec = image_spec(load(settings, stack), stack, Path(project))
     found = {"reference": spec.reference, "kept": isinstance(spec, KeptImage)}
     if isinstance(spec, BuiltImage):
-        found |= {"context": str(spec.context), "build_args": spec.build_args}
+        found |= {
+            "context": str(spec.context),
+            "build_args": spec.build_args,
+            "sent": spec.is_sent,
+        }
     return found
 
 

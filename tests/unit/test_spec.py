@@ -111,6 +111,19 @@ def test_another_opencode_is_another_image_that_is_pinned_by_its_hash(project: P
     assert "OPENCODE_VERSION" not in built(project).build_args
 
 
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPyZ0Cs0Yk2yI5yUj6VQ3Y4r1nqk1dRk2Ihn9mWcK0aB"
+SSH = {"target": "ssh", "ssh_host": "box", "ssh_host_key": HOST_KEY}
+
+
+def test_an_image_that_is_sent_never_passes_for_one_that_the_host_built(project: Path):
+    there, here = built(project, **SSH), built(project, **SSH, image_built_on="here")
+    assert (there.is_sent, here.is_sent) == (False, True)
+    assert there.reference != here.reference
+    assert there.build_args == here.build_args
+    # This machine is the host: there is nobody to send it to.
+    assert built(project, image_built_on="here") == built(project)
+
+
 def test_a_kept_image_is_run_whatever_else_is_said(project: Path):
     kept = "opencode-cloud:local-kept-0123456789ab"
     spec = image_spec(load(BUILD | {"kept_image": kept}, "local"), "local", project)

@@ -1,6 +1,7 @@
 """Step: the image, built or pulled where its progress can be seen."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,12 +13,26 @@ from typing import Any
 
 from opencode_cloud.start import stack_file
 from opencode_cloud.start.errors import StartError
+from opencode_cloud.start.image_sending import End, require_same_machine, send
 from opencode_cloud.start.plan import Context, Outcome, Report
+from opencode_cloud.start.process import CommandError
 from opencode_cloud.start.steps.base_image import LOCAL_BASE
+from opencode_cloud.start.steps.docker_engine import DEFAULT_HOST
 
 BUILD_SECONDS = 3600
 
+THIS_MACHINE = "this machine"
+
+_SCHEME = "unix://"
+_NO_BASE = re.compile(r"failed to (?:resolve|do request|fetch|copy)|pull access denied|not found")
+"""What the engine says of an image to build on that it cannot get."""
 _STEP = re.compile(r"\[(?!internal\])(.+?)\] (.*)")
+
+
+def own_socket(environment: Mapping[str, str]) -> str:
+    """Give the socket of this machine's own engine, which no stack's settings name."""
+    said = environment.get("DOCKER_HOST", "")
+    return (said if said.startswith(_SCHEME) else DEFAULT_HOST).removeprefix(_SCHEME)
 
 
 class Anew(StrEnum):
@@ -59,15 +74,18 @@ class Image:
     def plan(self) -> list[str]:
         """Give what is done."""
         build = "build docker/Dockerfile by the Docker engine's API (2 to 5 minutes)"
-        if not self.context.paths.python.exists() or "context" in self._wanted():
+        if not self.context.paths.python.exists():
             return [build]
+        if "context" in self._wanted():
+            sent = ["send it to the Docker engine of the host"]
+            return [build, *(sent if self._wanted().get("sent") else [])]
         return [" ".join(self._pull())]
 
     def run(self, report: Report) -> Outcome:
         """Build or pull it."""
         recipe = self._wanted()
         if "context" in recipe:
-            self._build(recipe, report)
+            self._make(recipe, report)
         elif recipe["kept"]:
             raise StartError(
                 f"The image {recipe['reference']}, which opencode:kept_image names, is not on the "
@@ -109,21 +127,53 @@ class Image:
         if full and own_base:
             report.note(f"{LOCAL_BASE} was made on this machine, and is built on as it is")
         how = {"without_cache": full, "base_again": full and not own_base}
-        self._build({**recipe, **how}, report)
+        self._make({**recipe, **how}, report)
         return recipe["reference"]
 
-    def _build(self, recipe: dict[str, Any], report: Report) -> None:
+    def _make(self, recipe: dict[str, Any], report: Report) -> None:
+        """Build it where it is to run; or here, and send it."""
+        there = End(self._host, self.context.docker_host.removeprefix(_SCHEME))
+        if not recipe.get("sent"):
+            self._build_there(recipe, there, report)
+            return
+        here = End(THIS_MACHINE, own_socket(os.environ))
+        require_same_machine(here, there)
+        self._build(recipe, here, report)
+        send(recipe["reference"], here, there, report.progress)
+        # For the host alone: it would be in the way here when the next one comes.
+        here.untag(recipe["reference"])
+
+    def _build_there(self, recipe: dict[str, Any], there: End, report: Report) -> None:
+        try:
+            self._build(recipe, there, report)
+        except CommandError as error:
+            base = recipe["build_args"].get("BASE_IMAGE", "")
+            if self._host == THIS_MACHINE or not _NO_BASE.search("\n".join(error.lines)):
+                raise
+            stack = self.context.options.stack
+            raise StartError(
+                f"{error}\n{there.name} cannot get {base or 'the base image'}. Have the image "
+                f"built on this machine, and sent: occ --host {stack} config set image_built_on "
+                f"here. Or name one that it can get: occ --host {stack} config set base_image NAME"
+            ) from None
+
+    @property
+    def _host(self) -> str:
+        stack = self.context.options.stack
+        values = stack_file.read(self.context.paths.stack_file(stack))
+        return values.get("ssh_host") or THIS_MACHINE
+
+    def _build(self, recipe: dict[str, Any], on: End, report: Report) -> None:
         def on_line(line: str) -> None:
             if match := _STEP.match(line):
                 report.progress(f"step {match[1]}: {match[2]}")
 
         report.progress("sending the files to the engine")
-        socket = self.context.docker_host.removeprefix("unix://")
         self.context.runner.run(
             *(sys.executable, "-m", "opencode_cloud.start.image_build"),
             limit=BUILD_SECONDS,
             cwd=self.context.paths.root,
-            stdin=json.dumps({**recipe, "socket": socket}),
+            stdin=json.dumps({**recipe, "socket": on.socket}),
             on_line=on_line,
         )
 
