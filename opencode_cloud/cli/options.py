@@ -14,6 +14,7 @@ from opencode_cloud.ops.deployment import (
     occ,
 )
 from opencode_cloud.ops.docker_engine import Engine
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
 from opencode_cloud.ops.errors import NoDeploymentError
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ class Options:
             OperationError: there is none, or Docker cannot be asked.
         """
         return find(self.host, self.engine())
+
+    def machine(self) -> DockerHost:
+        """Give the machine that the deployment runs on, or is to.
+
+        Raises:
+            OperationError: the name cannot be a stack's, or its settings name no machine.
+        """
+        return docker_host_of(self.host, project.folder())
 
     def engine(self) -> Engine:
         """Give the Docker engine that is meant.
