@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from opencode_cloud.ops.docker_engine import Engine, Trace
-from opencode_cloud.ops.docker_host import docker_host_of
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
-from opencode_cloud.ops.project import DEFAULT_STACK, setup_command
+from opencode_cloud.ops.project import DEFAULT_STACK, folder, setup_command
 
 LABEL = "org.opencode-cloud.stack"
 """As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
@@ -27,6 +27,11 @@ class Deployment:
     engine: Engine
     facts: dict[str, Any]
     """As `docker inspect` shows them."""
+
+    @property
+    def host(self) -> DockerHost:
+        """The machine that it runs on, as its settings name it."""
+        return docker_host_of(self.stack, folder())
 
     @property
     def container(self) -> str:

@@ -260,7 +260,8 @@ def _connects(address: str, port: int) -> bool:
 def _owner(deployment: Deployment, address: str, port: int) -> str:
     """Name who has the port of a deployment that does not run; empty when nobody has."""
     try:
-        found = ports.problem(address or "0.0.0.0", port, deployment.engine)  # noqa: S104 - what Docker would take
+        all_of_it = "0.0.0.0"  # noqa: S104 - what Docker would take
+        found = ports.problem(address or all_of_it, port, deployment.engine, host=deployment.host)
     except ValueError:
         return ""
     if not found:
