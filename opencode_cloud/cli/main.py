@@ -75,7 +75,10 @@ def complain(text: str) -> None:
     """Print an error, with `occ:` before it to tell whose it is."""
     colored = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     head = "\x1b[1;31mocc:\x1b[0m" if colored else "occ:"
-    print(f"{head} {text[:1].upper()}{text[1:]}", file=sys.stderr)
+    # The name of a host is written as it is typed.
+    names_a_host = "@" in text.partition(" ")[0]
+    shown = text if names_a_host else f"{text[:1].upper()}{text[1:]}"
+    print(f"{head} {shown}", file=sys.stderr)
 
 
 def _name() -> str:

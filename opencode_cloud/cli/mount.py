@@ -70,7 +70,7 @@ def list_mounts(context: typer.Context) -> None:
     file = stack_file(options)
     document = file.read()
     named = _named(document, file.stack)
-    host = options.machine()
+    host = options.docker_host()
     looked = mounts.look_on(host, project.root(), named)
     found = mounts.standing(named, looked, _facts(options))
     if options.json:
@@ -99,7 +99,7 @@ def agreed(options: Options, wanted: "Sequence[BindMount]", command: str) -> "Lo
     from opencode_cloud.ops import mounts
     from opencode_cloud.settings import SettingsError
 
-    looked = mounts.look_on(options.machine(), project.root(), wanted)
+    looked = mounts.look_on(options.docker_host(), project.root(), wanted)
     if looked.problems:
         raise SettingsError(options.host, list(looked.problems))
     for given, real in zip(wanted, looked.mounts, strict=True):

@@ -62,11 +62,11 @@ class Options:
         """
         return find(self.host, self.engine())
 
-    def machine(self) -> DockerHost:
-        """Give the machine that the deployment runs on, or is to.
+    def docker_host(self) -> DockerHost:
+        """Give the machine that is meant.
 
         Raises:
-            OperationError: the name cannot be a stack's, or its settings name no machine.
+            OperationError: what the settings say of it cannot be used here.
         """
         return docker_host_of(self.host, project.folder())
 

@@ -19,7 +19,8 @@ def look(options: Options) -> "Status":
     try:
         return gather(options.deployment(), datetime.now(UTC))
     except NoDeploymentError as error:
-        return missing(options.host, str(error))
+        host = options.docker_host()
+        return missing(options.host, str(error), host.name if host.is_remote else "")
 
 
 def show(options: Options) -> int:

@@ -105,6 +105,11 @@ class Deployment:
             )
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an address is its machine's alone."""
+    return address.startswith("127.") or address == "::1"
+
+
 def reached_at(address: str) -> str:
     """Give where its own host reaches what listens on an address, all addresses included."""
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on

@@ -58,6 +58,16 @@ class DockerHost:
         """
         return str(self.ssh.docker_socket(self.socket)) if self.ssh else self.socket
 
+    def docker(self, *words: str) -> tuple[str, ...]:
+        """Give the command line of docker on that machine.
+
+        Over SSH it runs there: Pulumi's plugin needs the command there in any case, and none here.
+        """
+        if not self.ssh:
+            return ("docker", *words)
+        named = () if self.socket == DEFAULT_SOCKET else ("--host", f"{_SCHEME}{self.socket}")
+        return self.ssh.words("docker", *named, *words)
+
     def engine(self, trace: Trace | None = None) -> Engine:
         """Give its engine.
 

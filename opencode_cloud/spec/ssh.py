@@ -86,6 +86,22 @@ class SshFiles:
     """Socket that leads to the host's Docker engine, while a command of ours uses it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """A port of this machine's loopback that leads to where the host reaches something."""
+
+    local_port: int
+    address: str
+    """Seen from the host."""
+    port: int
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Write it as ssh's option."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return "-L", f"127.0.0.1:{self.local_port}:{address}:{self.port}"
+
+
 def options(address: SshAddress, files: SshFiles) -> tuple[str, ...]:
     """Give the options of every call of ssh for a host, before its destination.
 
@@ -123,6 +139,11 @@ def command(address: SshAddress, files: SshFiles, *words: str) -> tuple[str, ...
     # ssh would hand them to a shell with spaces between.
     said = (shlex.join(words),) if words else ()
     return ("ssh", *options(address, files), "--", address.destination, *said)
+
+
+def tunnel_command(address: SshAddress, forward: Forward) -> str:
+    """Give the command that a person types for the same tunnel."""
+    return " ".join(["ssh", "-N", *forward.words, *_ways(address), address.destination])
 
 
 def _ways(address: SshAddress) -> list[str]:
