@@ -1,9 +1,16 @@
 """What the stacks of every Docker host have in common: the service, its outputs and its warning."""
 
+from pathlib import Path
+
 import pulumi
 import pulumi_docker as docker
 
 from components.service import OpencodeService, OpencodeServiceArgs
+from opencode_cloud.ops import mounts
+from opencode_cloud.ops.docker_host import DockerHost
+from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.settings import Settings, SettingsError
+from opencode_cloud.spec.mounts import join_mounts
 
 
 def deploy_service(args: OpencodeServiceArgs, provider: docker.Provider) -> OpencodeService:
@@ -23,3 +30,27 @@ def deploy_service(args: OpencodeServiceArgs, provider: docker.Provider) -> Open
     pulumi.export("imageDigest", service.image_digest)
     pulumi.export("provenance", service.provenance)
     return service
+
+
+def with_real_folders(settings: Settings, host: DockerHost, project: Path) -> Settings:
+    """Give the settings with each mounted folder's own path, and warn of what it gives away.
+
+    Args:
+        settings: of the stack.
+        host: the machine that has the folders.
+        project: folder of ``Pulumi.yaml``.
+
+    Raises:
+        RunError: a folder cannot be mounted; with every problem.
+    """
+    if not settings.mounts:
+        return settings
+    try:
+        looked = mounts.look_on(host, project, settings.bind_mounts)
+    except OperationError as error:
+        raise pulumi.RunError(str(error)) from None
+    if looked.problems:
+        raise pulumi.RunError(str(SettingsError(host.stack, list(looked.problems))))
+    for danger in looked.dangers:
+        pulumi.log.warn(str(danger))
+    return settings.model_copy(update={"mounts": join_mounts(looked.mounts)})

@@ -11,15 +11,15 @@ import pulumi_docker as docker
 from components.service import OpencodeServiceArgs
 from opencode_cloud.environment import Environment
 from opencode_cloud.ops.deployment import occ
-from opencode_cloud.ops.docker_host import DEFAULT_SOCKET
+from opencode_cloud.ops.docker_host import DEFAULT_SOCKET, DockerHost
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.settings import Settings, as_config
-from opencode_cloud.spec import ssh
 from opencode_cloud.spec.image import BuiltImage, image_spec
 from opencode_cloud.spec.service_unit.host import commands_by
+from opencode_cloud.spec.ssh import SshAddress, options
 from opencode_cloud.start.paths import Paths
-from stacks.service import deploy_service
+from stacks.service import deploy_service, with_real_folders
 
 
 def deploy(
@@ -42,19 +42,21 @@ def deploy(
         RunError: the host cannot be reached, or is another one.
     """
     values = {name: as_config(value) for name, value in settings.model_dump().items()}
-    address = ssh.SshAddress.of(values, stack)
-    host = Ssh.of(address, Paths.of(project, os.environ).data)
+    address = SshAddress.of(values, stack)
+    ssh = Ssh.of(address, Paths.of(project, os.environ).data)
+    host = DockerHost(stack, settings.docker_host.removeprefix("unix://"), ssh)
     try:
         # The provider's calls then share this connection, and a host that is still booting, or has
         # another key, is told in words.
-        host.connect()
-        _require_sent(host, settings, stack, project)
+        ssh.connect()
+        _require_sent(ssh, settings, stack, project)
     except OperationError as error:
         raise pulumi.RunError(str(error)) from None
+    settings = with_real_folders(settings, host, project)
     provider = docker.Provider(
         "docker",
-        host=f"ssh://{_in_url(address.destination)}{_socket(settings)}",
-        ssh_opts=list(ssh.options(address, host.files)),
+        host=f"ssh://{_in_url(address.destination)}{_socket(host)}",
+        ssh_opts=list(options(address, ssh.files)),
     )
     deploy_service(
         OpencodeServiceArgs(
@@ -63,7 +65,7 @@ def deploy(
             project=project,
             environment=environment,
             secrets=secrets,
-            unit_commands=lambda unit: commands_by(unit, host.words),
+            unit_commands=lambda unit: commands_by(unit, ssh.words),
         ),
         provider,
     )
@@ -94,7 +96,6 @@ def _in_url(destination: str) -> str:
     return f"{user}{at}[{host}]" if ":" in host else destination
 
 
-def _socket(settings: Settings) -> str:
+def _socket(host: DockerHost) -> str:
     """Give the path of the engine's socket on the host, where it is not the usual one."""
-    path = settings.docker_host.removeprefix("unix://")
-    return "" if path == DEFAULT_SOCKET else path
+    return "" if host.socket == DEFAULT_SOCKET else host.socket

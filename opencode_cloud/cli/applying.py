@@ -49,7 +49,7 @@ def apply(
         report = Reporting(line, options)
         settings = program.settings(config_file)
         # Before the container goes that another one could not take the place of.
-        ports.require_free(settings, program.stack, options.engine())
+        ports.require_free(settings, program.stack, options.engine(), options.docker_host())
         if anew:
             changed = image_refresh.refresh(program, anew, report, config_file)
         else:

@@ -103,7 +103,7 @@ def set_(context: typer.Context, key: Key, value: Value, apply: Apply = False) -
     name = stack_config.setting_name(key)
     command = options.occ("config", "set", name, shlex.quote(value), "--yes")
     if name == "mounts":
-        value = mount.as_agreed(options, document, value, command)
+        value = mount.as_agreed(options, value, command)
     change = stack_config.set_value(document, file.stack, name, value)
     make(options, file, change, command, apply=apply)
 

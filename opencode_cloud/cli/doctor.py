@@ -51,7 +51,8 @@ def _print(report: "Report", options: Options) -> None:
         if options.quiet:
             rows = [each for each in rows if each.outcome in ("warning", "problem")]
         elif rows:
-            print(_styled(title, "1", colored=colored))
+            whose = f" {report.host}" if group == "host" else ""
+            print(_styled(f"{title}{whose}", "1", colored=colored))
         for row in rows:
             print(finding_row(row, width, colored=colored))
     if not options.quiet:

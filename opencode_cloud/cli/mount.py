@@ -1,4 +1,4 @@
-"""`occ mount`: folders of this machine in the container."""
+"""`occ mount`: folders of the deployment's machine in the container."""
 
 import shlex
 import sys
@@ -15,8 +15,7 @@ from opencode_cloud.ops import project
 from opencode_cloud.ops.errors import NoDeploymentError, OperationError
 
 if TYPE_CHECKING:
-    from opencode_cloud.ops.mount_dangers import Surroundings
-    from opencode_cloud.ops.mounts import Standing
+    from opencode_cloud.ops.mounts import Looked, Standing
     from opencode_cloud.ops.stack_config import Change, StackFile
     from opencode_cloud.ops.stack_document import Document
     from opencode_cloud.spec.mounts import BindMount
@@ -25,7 +24,7 @@ Specs = Annotated[
     list[str],
     typer.Argument(
         metavar="HOST:CONTAINER[:ro]...",
-        help="A folder of this machine, and where it is to be in the container.",
+        help="A folder of the machine that it runs on, and where it is to be in the container.",
         show_default=False,
     ),
 ]
@@ -38,7 +37,7 @@ Places = Annotated[
 
 
 def add(context: typer.Context, specs: Specs, apply: Apply = False) -> None:
-    """Mount folders of this machine; :ro behind one lets the agent read it alone.
+    """Mount folders of the machine that it runs on; :ro behind one lets the agent read it alone.
 
     What is in a writable one belongs to puid and pgid: `occ config set puid $(id -u)` makes it
     yours.
@@ -52,7 +51,7 @@ def add(context: typer.Context, specs: Specs, apply: Apply = False) -> None:
 
 
 def remove(context: typer.Context, places: Places, apply: Apply = False) -> None:
-    """Do without mounted folders; on this machine they stay as they are."""
+    """Do without mounted folders; on their machine they stay as they are."""
     from opencode_cloud.ops import mounts
 
     options = options_of(context)
@@ -71,7 +70,9 @@ def list_mounts(context: typer.Context) -> None:
     file = stack_file(options)
     document = file.read()
     named = _named(document, file.stack)
-    found = mounts.standing(named, _surroundings(document, file.stack), _facts(options))
+    host = options.docker_host()
+    looked = mounts.look_on(host, project.root(), named)
+    found = mounts.standing(named, looked, _facts(options))
     if options.json:
         print_json(found)
         return
@@ -79,21 +80,16 @@ def list_mounts(context: typer.Context) -> None:
         print(_line(row))
     if not found:
         example = options.occ("mount", "add", "/host/folder:/workspace/folder")
-        options.say(f"No folder of this machine is mounted. To mount one: {example}")
+        options.say(f"No folder of {host.name} is mounted. To mount one: {example}")
     if any(row.state in (mounts.WAITING, mounts.LEAVING) for row in found):
         options.say(f"To apply it: {options.occ('start')}")
 
 
-def agreed(
-    options: Options, document: "Document", wanted: "Sequence[BindMount]", command: str
-) -> "tuple[BindMount, ...]":
-    """Look at folders on this machine, and ask about those that give away too much.
-
-    Gives them with their real paths.
+def agreed(options: Options, wanted: "Sequence[BindMount]", command: str) -> "Looked":
+    """Look at folders on their machine, and ask about those that give away too much.
 
     Args:
         options: of the command.
-        document: the stack's file as it is.
         wanted: the folders.
         command: what does the same without asking.
 
@@ -103,7 +99,7 @@ def agreed(
     from opencode_cloud.ops import mounts
     from opencode_cloud.settings import SettingsError
 
-    looked = mounts.look(wanted, _surroundings(document, options.host))
+    looked = mounts.look_on(options.docker_host(), project.root(), wanted)
     if looked.problems:
         raise SettingsError(options.host, list(looked.problems))
     for given, real in zip(wanted, looked.mounts, strict=True):
@@ -111,10 +107,10 @@ def agreed(
             tell(options, f"{given.source} is a link: {real.source} is what is mounted.")
     if looked.dangers and not options.yes:
         _ask(options, "\n".join(map(str, looked.dangers)), command)
-    return looked.mounts
+    return looked
 
 
-def as_agreed(options: Options, document: "Document", value: str, command: str) -> str:
+def as_agreed(options: Options, value: str, command: str) -> str:
     """Look at all mounts of a whole value of the setting; gives it with their real paths.
 
     Raises:
@@ -123,7 +119,7 @@ def as_agreed(options: Options, document: "Document", value: str, command: str) 
     from opencode_cloud.ops import mounts
     from opencode_cloud.spec.mounts import join_mounts
 
-    return join_mounts(agreed(options, document, mounts.read(options.host, value), command))
+    return join_mounts(agreed(options, mounts.read(options.host, value), command).mounts)
 
 
 def for_one_start(options: Options, specs: Sequence[str], command: str) -> str:
@@ -148,8 +144,8 @@ def _with_more(
     from opencode_cloud.ops import mounts
 
     stack = options.host
-    new = agreed(options, document, mounts.read(stack, *specs), command)
-    wanted = mounts.added(stack, _named(document, stack), new)
+    new = agreed(options, mounts.read(stack, *specs), command)
+    wanted = mounts.added(stack, _named(document, stack), new.mounts)
     for note in _notes(document, stack, new):
         tell(options, note)
     return wanted
@@ -172,14 +168,6 @@ def _named(document: "Document", stack: str) -> "tuple[BindMount, ...]":
     return mounts.read(stack, document.values.get(mounts.KEY, ""))
 
 
-def _surroundings(document: "Document", stack: str) -> "Surroundings":
-    from opencode_cloud.ops.docker_host import DEFAULT_SOCKET
-    from opencode_cloud.ops.mount_dangers import Surroundings
-
-    host = document.values.get("docker_host") or f"unix://{DEFAULT_SOCKET}"
-    return Surroundings.of(project.root(), host, stack)
-
-
 def _change(document: "Document", file: "StackFile", wanted: "Sequence[BindMount]") -> "Change":
     from opencode_cloud.ops import mounts, stack_config
     from opencode_cloud.spec.mounts import join_mounts
@@ -189,7 +177,7 @@ def _change(document: "Document", file: "StackFile", wanted: "Sequence[BindMount
     return stack_config.unset(document, file.stack, mounts.KEY)
 
 
-def _notes(document: "Document", stack: str, new: "Sequence[BindMount]") -> list[str]:
+def _notes(document: "Document", stack: str, new: "Looked") -> list[str]:
     """Say what else the agent needs to work in the folders."""
     from opencode_cloud.ops import mounts
     from opencode_cloud.settings import SettingsError, load
@@ -198,7 +186,11 @@ def _notes(document: "Document", stack: str, new: "Sequence[BindMount]") -> list
         settings = load(document.values, stack)
     except SettingsError:
         return []
-    return [note for mount in new if (note := mounts.unusable_by_agent(mount, settings, stack))]
+    notes = (
+        mounts.unusable_by_agent(mount, seen, settings, stack)
+        for mount, seen in zip(new.mounts, new.seen, strict=True)
+    )
+    return [note for note in notes if note]
 
 
 def _facts(options: Options) -> "dict[str, object] | None":
@@ -220,7 +212,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     nouns = typer.Typer(
         name="mount",
-        help="Folders of this machine in the container.",
+        help="Folders of the machine in the container.",
         no_args_is_help=True,
         epilog=examples("occ mount list", "occ mount add ~/src:/workspace/src --apply"),
     )

@@ -62,14 +62,6 @@ class Options:
         """
         return find(self.host, self.engine())
 
-    def engine(self) -> Engine:
-        """Give the Docker engine that is meant.
-
-        Raises:
-            OperationError: it cannot be reached from here.
-        """
-        return engine_of(self.host, project.folder(), self.trace)
-
     def docker_host(self) -> DockerHost:
         """Give the machine that is meant.
 
@@ -77,6 +69,14 @@ class Options:
             OperationError: what the settings say of it cannot be used here.
         """
         return docker_host_of(self.host, project.folder())
+
+    def engine(self) -> Engine:
+        """Give the Docker engine that is meant.
+
+        Raises:
+            OperationError: it cannot be reached from here.
+        """
+        return engine_of(self.host, project.folder(), self.trace)
 
     def needed(self) -> Deployment:
         """Find the deployment that is meant; where there is none, offer to set it up.

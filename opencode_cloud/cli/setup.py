@@ -17,9 +17,10 @@ from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationE
 
 if TYPE_CHECKING:
     from opencode_cloud.ops.deployment import Deployment
-    from opencode_cloud.ops.host import Host, ThisMachine
+    from opencode_cloud.ops.host import Host
     from opencode_cloud.ops.setup_plan import Person, Plan, Said
     from opencode_cloud.ops.stack_document import Document
+    from opencode_cloud.settings import Settings
     from opencode_cloud.start.plan import Context
 
 _NOTHING = "Nothing was changed."
@@ -41,15 +42,15 @@ def setup(
     *,
     image_source: Annotated[
         str | None,
-        typer.Option(metavar="build|prebuilt", help="Build the image here, or pull one."),
+        typer.Option(metavar="build|prebuilt", help="Build the image there, or pull one."),
     ] = None,
     prebuilt_image: Annotated[
         str | None,
         typer.Option(metavar="REPOSITORY@DIGEST", help="The image to pull, by its digest."),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of this machine to answer at.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the machine to answer at.")] = None,
     bind_address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address of this machine to answer at.")
+        str | None, typer.Option(metavar="ADDRESS", help="Address of the machine to answer at.")
     ] = None,
     allow_network_exposure: Annotated[
         bool, typer.Option("--allow-network-exposure", help="Other machines may reach it.")
@@ -84,7 +85,8 @@ def setup(
     """Set a deployment up: asks what it is to be, shows what it will do, and does it.
 
     What options say is not asked. Run again, it offers the answers of before, and goes on
-    where it was stopped. With --yes nothing is asked at all.
+    where it was stopped. With --yes nothing is asked at all. Of a stack on a host over SSH, it is
+    that host's ports, folders, users, Docker, disk and memory that are looked at.
     """
     options = options_of(context)
     refuse_json(options, "setup")
@@ -125,7 +127,7 @@ def run(options: Options, given: Given) -> None:
         KeyboardInterrupt: with words on what was changed, and how to go on.
     """
     from opencode_cloud.ops import project, setup_work
-    from opencode_cloud.ops.host import ThisMachine
+    from opencode_cloud.ops.host import Host
     from opencode_cloud.ops.stack_config import StackFile
     from opencode_cloud.start.errors import StartError
     from opencode_cloud.start.options import is_user_name
@@ -139,13 +141,13 @@ def run(options: Options, given: Given) -> None:
     paths = project.paths()
     out = Path(os.devnull).open("w") if options.quiet else sys.stdout  # noqa: SIM115 - ends with us
     screen = Screen(out, color=options.color)
-    context = setup_work.context_of(options.host, paths, screen, verbose=options.verbose)
-    host = ThisMachine(context, _deployment(options))
+    context = setup_work.context_of(options.docker_host(), paths, screen, verbose=options.verbose)
     file = StackFile(paths.root, options.host)
     try:
         setup_work.check_machine(context)
     except StartError as error:
         raise OperationError(str(error).replace("./start", options.occ("setup"))) from None
+    host = Host(context, _deployment(options))
     document = setup_work.document_of(file)
     said = _asked(options, given, host, document) if asks else _taken(given, host, document)
     wanted = _checked(options, host, document, said, given)
@@ -163,7 +165,7 @@ def run(options: Options, given: Given) -> None:
         screen=screen,
         what=options.occ("setup"),
     )
-    _close(options, context, said, seconds)
+    _close(options, context, host, said, seconds)
 
 
 def offer(options: Options, error: NoDeploymentError) -> None:
@@ -258,7 +260,7 @@ def _person(given: Given) -> "tuple[Person, str] | None":
 def _checked(
     options: Options, host: "Host", document: "Document", said: "Said", given: Given
 ) -> "Document":
-    """Give the file that the answers make, where nothing of this machine is in the way."""
+    """Give the file that the answers make, where nothing of the machine is in the way."""
     from opencode_cloud.ops import setup_plan
     from opencode_cloud.settings import load
 
@@ -271,15 +273,28 @@ def _checked(
             again = {**given.answers, "port": str(free)} if flag else given.answers
             command = setup_plan.command(options.occ("setup"), again)
             instead = f" The next free one: {command}" if flag else ""
-            raise OperationError(f"Port {port} is in use by {owner}.{instead}")
+            of = f" of {host.machine.name}" if host.machine.is_remote else ""
+            raise OperationError(f"Port {port}{of} is in use by {owner}.{instead}")
     looked = host.look_at(settings.bind_mounts)
     if looked.problems:
         raise OperationError("\n".join(map(str, looked.problems)))
+    _check_room(options, host, settings)
     return wanted
 
 
+def _check_room(options: Options, host: "Host", settings: "Settings") -> None:
+    """Refuse what cannot fit, and say what may not."""
+    from opencode_cloud.ops.doctor_checks.finding import PROBLEM
+
+    for found in host.shortages(settings):
+        said = f"{host.name} has {found.what}. {found.why}"
+        if found.outcome == PROBLEM:
+            raise OperationError(f"{said} There, this helps: {found.mend}")
+        options.say(f"  {said}")
+
+
 def _plan(
-    context: "Context", host: "ThisMachine", document: "Document", wanted: "Document", said: "Said"
+    context: "Context", host: "Host", document: "Document", wanted: "Document", said: "Said"
 ) -> "Plan":
     from opencode_cloud.ops import setup_plan, setup_work
     from opencode_cloud.ops.stack_config import impact
@@ -320,7 +335,9 @@ def _confirm(options: Options, host: "Host", document: "Document") -> None:
             raise OperationError(_NOTHING)
 
 
-def _close(options: Options, context: "Context", said: "Said", seconds: float) -> None:
+def _close(
+    options: Options, context: "Context", host: "Host", said: "Said", seconds: float
+) -> None:
     """Say where opencode is, and who can log in."""
     generated = context.generated_password
     if said.person.source == "generated":
@@ -331,6 +348,7 @@ def _close(options: Options, context: "Context", said: "Said", seconds: float) -
         return
     rows = [
         ("URL", context.outputs["url"]),
+        ("", _tunnel(host, context.outputs["url"])),
         ("SHA-256", context.fingerprint and f"{context.fingerprint}  (of its certificate)"),
         ("User", ", ".join(context.users)),
         ("Password", generated and f"{generated}   shown only now; keep it"),
@@ -339,10 +357,25 @@ def _close(options: Options, context: "Context", said: "Said", seconds: float) -
         ("Change", f"{options.occ('config', 'set', 'KEY', 'VALUE')}, or {options.occ('setup')}"),
         ("Stop", options.occ("stop")),
     ]
-    print(f"\nopencode runs on this machine, as the stack {options.host!r} ({seconds:.0f} s).\n")
+    print(f"\nopencode runs on {host.name}, as the stack {options.host!r} ({seconds:.0f} s).\n")
     for name, value in rows:
         if value:
             print(f"  {name:<10}{value}")
+
+
+def _tunnel(host: "Host", url: str) -> str:
+    """Say how an address is reached that another machine has for itself alone; else empty."""
+    from urllib.parse import urlsplit
+
+    from opencode_cloud.ops.deployment import is_loopback
+    from opencode_cloud.spec.ssh import Forward, tunnel_command
+
+    where, ssh = urlsplit(url), host.machine.ssh
+    if not (ssh and where.hostname and where.port and is_loopback(where.hostname)):
+        return ""
+    forward = Forward(local_port=where.port, address=where.hostname, port=where.port)
+    way = tunnel_command(ssh.address, forward)
+    return f"on {ssh.name} alone; from here by Open, or: {way}"
 
 
 @contextmanager

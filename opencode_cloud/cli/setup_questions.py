@@ -119,7 +119,7 @@ class Interview:
         if self.answers["tls"] == Tls.OFF:
             words += ", and the connection is NOT ENCRYPTED: passwords can be read on the way"
         if not self.agrees(f"{words}. Is that what you want?"):
-            _tell("Kept to this machine alone: 127.0.0.1.")
+            _tell(f"Kept to {self.host.machine.name} alone: 127.0.0.1.")
             self.answers |= {"bind_address": "127.0.0.1", "tls": Tls.OFF.value}
         else:
             self.answers["allow_network_exposure"] = "true"

@@ -42,6 +42,8 @@ def plain(status: Status) -> str:
 
 def _state(status: Status) -> Iterator[Row]:
     yield Row("Deployment", status.stack)
+    if status.host:
+        yield Row("Host", status.host)
     tone = {0: GOOD, 4: BAD}.get(status.exit_code, WARNING)
     word = status.state if status.health == "none" else f"{status.state}, {status.health}"
     yield Row("State", f"{word}: {status.reason}" if status.reason else word, tone)
@@ -96,7 +98,8 @@ def _versions(status: Status) -> Iterator[Row]:
     if origin.pulled_as:
         yield Row("", f"pulled as {origin.pulled_as}")
     elif origin.base:
-        yield Row("", f"built here on {origin.base}")
+        where = "there" if status.host else "here"
+        yield Row("", f"built {where} on {origin.base}")
 
 
 def _people(status: Status) -> Iterator[Row]:
@@ -122,8 +125,9 @@ def _mounts(status: Status) -> Iterator[Row]:
 def _security(status: Status) -> Iterator[Row]:
     if not (security := status.security):
         return
+    where = status.host or "this machine"
     if not security.port:
-        yield Row("Reached at", "no port of this machine", WARNING)
+        yield Row("Reached at", f"no port of {where}", WARNING)
     elif security.exposed:
         yield Row(
             "Reached at",
@@ -131,7 +135,7 @@ def _security(status: Status) -> Iterator[Row]:
             WARNING if security.tls == "off" else PLAIN,
         )
     else:
-        yield Row("Reached at", f"{security.bind_address}:{security.port}, by this machine alone")
+        yield Row("Reached at", f"{security.bind_address}:{security.port}, by {where} alone")
     if security.tls == "off":
         yield Row("TLS", "off", WARNING if security.exposed else PLAIN)
     else:

@@ -21,7 +21,8 @@ def look(options: Options) -> "Status":
         deployment = options.deployment()
         found = gather(deployment, datetime.now(UTC))
     except NoDeploymentError as error:
-        return missing(options.host, str(error))
+        host = options.docker_host()
+        return missing(options.host, str(error), host.name if host.is_remote else "")
     is_elsewhere = found.url and options.docker_host().is_remote and not deployment.public_name
     return replace(found, reach=options.occ("open")) if is_elsewhere else found
 

@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.service_unit import ServiceUnit
 
+if TYPE_CHECKING:
+    from opencode_cloud.ops.docker_host import DockerHost
+
+_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+"""Of the engine that is the system's own service."""
 _SYSTEMD = Path("/run/systemd/system")
 _UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
 _WANTED_BY = (
@@ -47,9 +53,27 @@ def boot(
 
 def docker_is_enabled(socket_path: str, *, running: Path = _SYSTEMD) -> bool | None:
     """Whether systemd starts the engine at boot; None where that is not systemd's to say."""
-    if not running.is_dir() or socket_path not in ("/var/run/docker.sock", "/run/docker.sock"):
+    if not running.is_dir() or socket_path not in _SOCKETS:
         return None
     return any((folder / unit).exists() for folder in _UNIT_FOLDERS for unit in _WANTED_BY)
+
+
+def docker_is_enabled_on(host: "DockerHost") -> bool | None:
+    """Tell it of the machine that a deployment runs on.
+
+    Raises:
+        OperationError: it cannot be reached.
+    """
+    if not host.is_remote:
+        return docker_is_enabled(host.socket)
+    if host.socket not in _SOCKETS:
+        return None
+    units = " ".join(f"{folder}/{unit}" for folder in _UNIT_FOLDERS for unit in _WANTED_BY)
+    done = host.shell.run(
+        f"[ -d {_SYSTEMD} ] || exit 0\n"
+        f"for unit in {units}; do if [ -e $unit ]; then echo yes; exit; fi; done; echo no"
+    )
+    return {"yes": True, "no": False}.get(done.out.strip())
 
 
 def why_not(found: Boot) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from opencode_cloud.ops import default_host
 from opencode_cloud.ops.docker_engine import Engine, Trace
-from opencode_cloud.ops.docker_host import docker_host_of
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
-from opencode_cloud.ops.project import setup_command
+from opencode_cloud.ops.project import folder, setup_command
 
 LABEL = "org.opencode-cloud.stack"
 """As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
@@ -28,6 +28,11 @@ class Deployment:
     engine: Engine
     facts: dict[str, Any]
     """As `docker inspect` shows them."""
+
+    @property
+    def host(self) -> DockerHost:
+        """The machine that it runs on, as its settings name it."""
+        return docker_host_of(self.stack, folder())
 
     @property
     def container(self) -> str:
@@ -112,14 +117,14 @@ class Deployment:
             )
 
 
-def reached_at(address: str) -> str:
-    """Give where its own host reaches what listens on an address, all addresses included."""
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
-
-
 def is_loopback(address: str) -> bool:
     """Whether an address is its machine's alone."""
     return address.startswith("127.") or address == "::1"
+
+
+def reached_at(address: str) -> str:
+    """Give where its own host reaches what listens on an address, all addresses included."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - it is asked for, not listened on
 
 
 def occ(stack: str, *words: str) -> str:

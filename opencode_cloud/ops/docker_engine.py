@@ -41,6 +41,8 @@ class Engine:
     """Whose socket it is, for people; empty: this machine's own."""
     way: Callable[[], object] | None = None
     """Opens the way to another machine's socket anew, where it has closed."""
+    silence: Callable[[], str] | None = None
+    """Says why nobody answers there, and what to do: what a socket here would tell by itself."""
 
     def traced(self, trace: Trace) -> "Engine":
         """Give the same engine, which says what it is asked."""
@@ -164,10 +166,8 @@ class Engine:
         if not line and self.where:
             # SSH leads to the socket's folder, and learns there that nobody listens, or that its
             # user may not ask.
-            raise EngineError(
-                f"No Docker engine answers at {self.where}: it does not run, or that user may not "
-                "use it. There, this shows which: docker version"
-            )
+            why = self.silence() if self.silence else "There, this shows why: docker version"
+            raise EngineError(f"No Docker engine answers at {self.where}. {why}")
         words = line.split()
         if len(words) <= 1 or not words[1].isdigit():
             raise EngineError("What answers on Docker's socket is no Docker engine.")

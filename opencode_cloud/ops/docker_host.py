@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,16 @@ class DockerHost:
         """
         return str(self.ssh.docker_socket(self.socket)) if self.ssh else self.socket
 
+    def docker(self, *words: str) -> tuple[str, ...]:
+        """Give the command line of docker on that machine.
+
+        Over SSH it runs there: Pulumi's plugin needs the command there in any case, and none here.
+        """
+        if not self.ssh:
+            return ("docker", *words)
+        named = () if self.socket == DEFAULT_SOCKET else ("--host", f"{_SCHEME}{self.socket}")
+        return self.ssh.words("docker", *named, *words)
+
     def engine(self, trace: Trace | None = None) -> Engine:
         """Give its engine.
 
@@ -66,8 +77,30 @@ class DockerHost:
         """
         way = self.local_socket if self.ssh else None
         where = f"{self.socket} of {self.name}" if self.ssh else self.socket
-        engine = Engine(self.local_socket(), where=where, way=way)
+        silence = self._why_silent if self.ssh else None
+        engine = Engine(self.local_socket(), where=where, way=way, silence=silence)
         return engine.traced(trace) if trace else engine
+
+    def _why_silent(self) -> str:
+        """Look at the engine's socket, on its machine."""
+        place = shlex.quote(self.socket)
+        done = self.shell.run(
+            f"id -un; [ -e {place} ] || {{ echo missing; exit; }}; [ -w {place} ] || echo closed"
+        )
+        user, _, found = done.out.strip().partition("\n")
+        match found:
+            case "closed":
+                return (
+                    f"{user} may not use it there. Who may is who is in the group docker, which is "
+                    f"as powerful as root. On {self.name}: sudo usermod -aG docker {user}"
+                )
+            case "missing":
+                return (
+                    f"It does not run, or is not installed. On {self.name}: sudo systemctl enable "
+                    "--now docker"
+                )
+            case _:
+                return f"Its log may say why. On {self.name}: sudo journalctl -u docker -n 50"
 
 
 def require_stack_name(stack: str) -> None:

@@ -6,17 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from opencode_cloud.errors import OpencodeCloudError
 from opencode_cloud.ops import doctor_facts as facts
-from opencode_cloud.ops import project
-from opencode_cloud.ops.deployment import engine_of, find, occ
+from opencode_cloud.ops import host_facts, project
+from opencode_cloud.ops.deployment import find, occ
 from opencode_cloud.ops.docker_engine import Engine, Trace
-from opencode_cloud.ops.doctor_checks import deployment, docker, machine, pulumi, settings
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
+from opencode_cloud.ops.doctor_checks import deployment, docker, host, machine, pulumi, settings
 from opencode_cloud.ops.doctor_checks.docker import Docker
 from opencode_cloud.ops.doctor_checks.finding import PROBLEM, Finding, problem, skipped
+from opencode_cloud.ops.doctor_checks.host import REACH, on_host
 from opencode_cloud.ops.errors import NoDeploymentError, OperationError
 from opencode_cloud.ops.status import moment
 from opencode_cloud.start import stack_file
@@ -30,6 +32,7 @@ SECONDS = 15
 
 GROUPS = {
     "machine": "This machine",
+    "host": "The host",
     "docker": "Docker",
     "pulumi": "Pulumi",
     "settings": "Settings",
@@ -38,6 +41,8 @@ GROUPS = {
 
 _DEFAULT_MEMORY_MB = 2048
 _NOWHERE = Path("/nonexistent")
+_ON_HOST = ("docker.socket", "deployment.all")
+"""What only the host can answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,8 @@ class Report:
     """What `occ doctor` found."""
 
     stack: str
+    host: str
+    """The machine that it runs on, over SSH: `ada@box`; empty: this one."""
     well: bool
     """Whether there is no problem; warnings are none."""
     findings: list[Finding]
@@ -63,6 +70,11 @@ class Subject:
     trace: Trace
     now: datetime
 
+    @cached_property
+    def host(self) -> DockerHost:
+        """The machine that the settings name."""
+        return docker_host_of(self.stack, self.paths.root)
+
     @property
     def engine(self) -> Engine:
         """The Docker engine that the settings name.
@@ -70,7 +82,7 @@ class Subject:
         Raises:
             OperationError: it cannot be reached from here.
         """
-        return engine_of(self.stack, self.paths.root, self.trace)
+        return self.host.engine(self.trace)
 
     @property
     def start(self) -> str:
@@ -85,7 +97,7 @@ def examine(stack: str, trace: Trace) -> Report:
         OperationError: the stack's name cannot be one.
     """
     # Where there are no settings, only the name can be wrong.
-    engine_of(stack, _NOWHERE)
+    docker_host_of(stack, _NOWHERE)
     paths = Paths.of(project.folder(), os.environ)
     subject = Subject(stack=stack, paths=paths, trace=trace, now=datetime.now(UTC))
     looks: dict[str, Callable[[Subject], Iterable[Finding]]] = {
@@ -98,16 +110,50 @@ def examine(stack: str, trace: Trace) -> Report:
         "settings.file": _settings,
         "deployment.all": _deployment,
     }
-    findings = _at_once({name: partial(look, subject) for name, look in looks.items()})
+    where = _host_of(subject)
+    findings: list[Finding] = []
+    if where:
+        # First, as nothing of it can be asked where this fails.
+        findings = _at_once({"host.all": partial(_host, subject)})
+        if any(found.check == REACH and found.outcome == PROBLEM for found in findings):
+            looks = {name: look for name, look in looks.items() if name not in _ON_HOST}
+            findings += [_unseen(name, f"{where} cannot be reached") for name in _ON_HOST]
+    findings += _at_once({name: partial(look, subject) for name, look in looks.items()})
+    findings = [on_host(found, where) for found in findings] if where else findings
     well = all(finding.outcome != PROBLEM for finding in findings)
-    return Report(stack=stack, well=well, findings=findings)
+    return Report(stack=stack, host=where, well=well, findings=findings)
+
+
+def _host_of(subject: Subject) -> str:
+    """Name another machine than this one; empty where its settings do not allow that either."""
+    try:
+        return subject.host.name if subject.host.is_remote else ""
+    except OperationError:
+        # What is wrong with them is found with the settings.
+        return ""
+
+
+def _host(subject: Subject) -> Iterator[Finding]:
+    try:
+        told = host_facts.look(subject.host.shell)
+    except OperationError as error:
+        what, _, mend = str(error).partition(". ")
+        why = "Nothing of a deployment can be looked at."
+        yield problem(REACH, what, why, mend)
+        return
+    yield from host.check(subject.host.name, told, _memory_limit(subject))
 
 
 def _machine(subject: Subject) -> Iterator[Finding]:
-    here = facts.machine(subject.paths)
+    # Where it runs elsewhere, it takes no memory here.
+    limit = 0 if _host_of(subject) else _memory_limit(subject)
+    return machine.check(facts.machine(subject.paths), limit)
+
+
+def _memory_limit(subject: Subject) -> int:
+    """Give how many bytes the container may take."""
     given = stack_file.read(subject.paths.stack_file(subject.stack)).get("memory_mb", "")
-    limit = int(given) if given.isdecimal() else _DEFAULT_MEMORY_MB
-    return machine.check(here, limit * 2**20)
+    return (int(given) if given.isdecimal() else _DEFAULT_MEMORY_MB) * 2**20
 
 
 def _docker(subject: Subject) -> Iterator[Finding]:
@@ -118,7 +164,7 @@ def _docker(subject: Subject) -> Iterator[Finding]:
         return
     found = facts.docker(engine)
     yield from docker.check(found)
-    if found.failure:
+    if found.failure or subject.host.is_remote:
         return
     if disk := facts.docker_disk(found):
         yield machine.room(disk)

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from opencode_cloud.errors import OpencodeCloudError
-from opencode_cloud.ops import lock, logs, ports
+from opencode_cloud.ops import folders, lock, logs, ports
 from opencode_cloud.ops.deployment import LABEL, Deployment, reached_at
 from opencode_cloud.ops.docker_engine import Engine
+from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.doctor_checks.deployment import Deployed
 from opencode_cloud.ops.doctor_checks.docker import Docker
 from opencode_cloud.ops.doctor_checks.machine import Disk, Machine
 from opencode_cloud.ops.doctor_checks.pulumi import Lock, Packages, Passphrase, State
 from opencode_cloud.ops.doctor_checks.settings import SettingsFile, Wrong
 from opencode_cloud.ops.errors import EngineError, OperationError
+from opencode_cloud.ops.host_facts import DOCKER_ROOT, PRUNE, memory_of
 from opencode_cloud.ops.passphrase import opens
 from opencode_cloud.ops.service_unit import ServiceUnit, host_unit
 from opencode_cloud.ops.status import gather
@@ -37,7 +39,7 @@ from opencode_cloud.start.steps.deployment import is_alive, lock_owner
 _CONNECT_SECONDS = 2
 _LOG_LINES = 5000
 _NOT_FOUND = 404
-_KIB = 1024
+_NO_BASH = 3
 
 
 def machine(paths: Paths) -> Machine:
@@ -77,25 +79,22 @@ def _nearest(path: Path) -> Path:
 def _memory() -> dict[str, int]:
     """Read /proc/meminfo, where there is one."""
     try:
-        text = Path("/proc/meminfo").read_text()
+        return memory_of(Path("/proc/meminfo").read_text())
     except OSError:
         return {}
-    rows = re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE)
-    return {name: int(count) * _KIB for name, count in rows}
 
 
 def docker(engine: Engine) -> Docker:
     """Ask the engine what it is."""
     try:
-        return Docker(socket=engine.socket_path, info=engine.get("/info"))
+        return Docker(socket=engine.where or engine.socket_path, info=engine.get("/info"))
     except (EngineError, ValueError, OSError) as error:
-        return Docker(socket=engine.socket_path, failure=str(error))
+        return Docker(socket=engine.where or engine.socket_path, failure=str(error))
 
 
 def docker_disk(found: Docker) -> Disk | None:
     """Look at where the engine keeps everything; None where that is not on this machine."""
-    root = Path(found.info.get("DockerRootDir") or "/var/lib/docker")
-    return _disk("docker", root, "docker image prune (removes images that have no name)")
+    return _disk("docker", Path(found.info.get("DockerRootDir") or DOCKER_ROOT), PRUNE)
 
 
 def packages(paths: Paths, *, installed: bool) -> Packages | None:
@@ -228,16 +227,17 @@ def deployed(deployment: Deployment, now: datetime) -> Deployed:
     """Look at the deployment, in the container and around it."""
     engine, status = deployment.engine, gather(deployment, now)
     address, port = deployment.published
+    host = deployment.host
     running = deployment.is_running
     volumes = engine.get("/volumes", filters=json.dumps({"label": [f"{LABEL}={status.stack}"]}))
     binds = [mount.source for mount in status.mounts if mount.kind == "bind"]
     return Deployed(
         status=status,
         image_is_there=_has_image(deployment),
-        connects=_connects(address, int(port)) if port and running else None,
+        connects=_connects(host, address, int(port)) if port and running else None,
         port_owner=_owner(deployment, address, int(port)) if port and not running else "",
         own_volumes=tuple(volume["Name"] for volume in volumes.get("Volumes") or ()),
-        missing_folders=tuple(path for path in binds if not Path(path).exists()),
+        missing_folders=tuple(_gone(host, binds)),
         units=_units(deployment),
         errors=_errors(deployment, now),
     )
@@ -259,7 +259,23 @@ def _has_image(deployment: Deployment) -> bool:
     return True
 
 
-def _connects(address: str, port: int) -> bool:
+def _gone(host: DockerHost, paths: list[str]) -> Iterator[str]:
+    """Give those that are not on the machine any more."""
+    if not host.is_remote:
+        yield from (path for path in paths if not Path(path).exists())
+    elif paths:
+        seen = folders.see_there(host.shell, paths).seen
+        yield from (path for path in paths if seen[path].kind == folders.MISSING)
+
+
+def _connects(host: DockerHost, address: str, port: int) -> bool | None:
+    """Whether the machine itself gets a connection; None where it has nothing to try it by."""
+    if host.is_remote:
+        to = f"/dev/tcp/{reached_at(address)}/{port}"
+        tried = host.shell.run(
+            f"command -v bash > /dev/null || exit 3; timeout {_CONNECT_SECONDS} bash -c ': < {to}'"
+        )
+        return None if tried.code == _NO_BASH else tried.ok
     try:
         with socket.create_connection((reached_at(address), port), timeout=_CONNECT_SECONDS):
             return True
@@ -270,7 +286,8 @@ def _connects(address: str, port: int) -> bool:
 def _owner(deployment: Deployment, address: str, port: int) -> str:
     """Name who has the port of a deployment that does not run; empty when nobody has."""
     try:
-        found = ports.problem(address or "0.0.0.0", port, deployment.engine)  # noqa: S104 - what Docker would take
+        all_of_it = "0.0.0.0"  # noqa: S104 - what Docker would take
+        found = ports.problem(address or all_of_it, port, deployment.engine, host=deployment.host)
     except ValueError:
         return ""
     if not found:

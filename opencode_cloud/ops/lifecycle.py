@@ -161,7 +161,8 @@ def taken_port(message: str) -> str:
 
 
 def _taken(deployment: Deployment, port: str) -> str:
-    found = ports.described(_address(deployment, port), int(port), deployment.engine)
+    address = _address(deployment, port)
+    found = ports.described(address, int(port), deployment.engine, deployment.host)
     return ports.explained(found, deployment.stack, _setting(deployment, port))
 
 

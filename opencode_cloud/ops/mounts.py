@@ -1,23 +1,24 @@
-"""Folders of this machine that are to be mounted: whether they can be, and what that gives away.
+"""Folders that are to be mounted: whether they can be, and what that gives away.
 
-Text alone is judged by `opencode_cloud.spec.mounts`; here the machine is looked at.
+Text alone is judged by `opencode_cloud.spec.mounts`; here the deployment's machine is looked at.
 """
 
 import difflib
-import os
 import shlex
-import stat
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.ops.mount_dangers import Surroundings, danger
+from opencode_cloud.ops.folders import FOLDER, HIDDEN, MISSING, Seen
+from opencode_cloud.ops.mount_dangers import HERE, Surroundings, danger
 from opencode_cloud.settings import Problem, Settings, SettingsError
 from opencode_cloud.spec.mounts import BindMount, MountError, parse_mounts
+
+if TYPE_CHECKING:
+    from opencode_cloud.ops.docker_host import DockerHost
 
 KEY = "mounts"
 AGENTS_ID = 1000
@@ -45,17 +46,40 @@ class Looked:
     problems: tuple[Problem, ...]
     """What keeps them from being mounted."""
     dangers: tuple[Danger, ...]
+    seen: tuple[Seen, ...] = ()
+    """Each folder, in their order."""
+
+
+def look_on(host: "DockerHost", root: Path, mounts: Sequence[BindMount]) -> Looked:
+    """Look at every folder, on the machine that the deployment runs on; changes nothing.
+
+    Args:
+        host: that machine.
+        root: the program's folder, on this one.
+        mounts: the folders.
+
+    Raises:
+        OperationError: the machine cannot be reached.
+    """
+    places = (str(place) for _, _, place in _nested(mounts))
+    sources = (mount.source for mount in mounts)
+    return look(mounts, Surroundings.around(host, root, [*sources, *places]))
 
 
 def look(mounts: Sequence[BindMount], surroundings: Surroundings) -> Looked:
-    """Look at every folder on this machine; changes nothing."""
-    real = tuple(_real(mount) for mount in mounts)
-    pairs = list(zip(mounts, real, strict=True))
-    refused = ((given, _refusal(given, found, surroundings)) for given, found in pairs)
+    """Look at every folder; changes nothing."""
+    seen = tuple(surroundings.see(mount.source) for mount in mounts)
+    real = tuple(
+        replace(mount, source=found.real) for mount, found in zip(mounts, seen, strict=True)
+    )
+    refused = (
+        (given, _refusal(given, found, at, surroundings))
+        for given, found, at in zip(mounts, real, seen, strict=True)
+    )
     problems = [_problem(given, *said) for given, said in refused if said]
-    problems += [_problem(mount, *said) for mount, said in _lost(real)]
+    problems += [_problem(mount, *said) for mount, said in _lost(mounts, surroundings)]
     dangers = (Danger(found, danger(found, surroundings)) for found in real)
-    return Looked(real, tuple(problems), tuple(each for each in dangers if each.why))
+    return Looked(real, tuple(problems), tuple(each for each in dangers if each.why), seen)
 
 
 def agents_ids(settings: Settings) -> tuple[int, int]:
@@ -63,76 +87,75 @@ def agents_ids(settings: Settings) -> tuple[int, int]:
     return settings.puid or AGENTS_ID, settings.pgid or AGENTS_ID
 
 
-def unusable_by_agent(mount: BindMount, settings: Settings, stack: str) -> str:
-    """Say which settings the agent needs to work in a folder; empty when it can as it is.
-
-    On a Mac, Docker's own machine makes every owner look right.
-    """
-    if sys.platform != "linux":
-        return ""
-    found = Path(mount.source).stat()
+def unusable_by_agent(mount: BindMount, found: Seen, settings: Settings, stack: str) -> str:
+    """Say which settings the agent needs to work in a folder; empty when it can as it is."""
     user, group = agents_ids(settings)
-    bits = stat.S_IMODE(found.st_mode)
-    bits >>= 6 if found.st_uid == user else 3 if found.st_gid == group else 0
+    shift = 6 if found.user == user else 3 if found.group == group else 0
     needed, verb = (0o7, "write in") if mount.writable else (0o5, "read")
-    if bits & needed == needed:
+    if not found.owner_is_known or found.mode >> shift & needed == needed:
         return ""
     said = f"The agent (user {user}, group {group}) cannot {verb} {mount.source}, which belongs to "
-    if not found.st_uid:
+    if not found.user:
         return f"{said}root: give it to another user, or let others {verb} it."
     return (
-        f"{said}user {found.st_uid}, group {found.st_gid}. To work as that one: "
-        f"{occ(stack, 'config set puid', str(found.st_uid))} and "
-        f"{occ(stack, 'config set pgid', str(found.st_gid))}"
+        f"{said}user {found.user}, group {found.group}. To work as that one: "
+        f"{occ(stack, 'config set puid', str(found.user))} and "
+        f"{occ(stack, 'config set pgid', str(found.group))}"
     )
 
 
-def _real(mount: BindMount) -> BindMount:
-    return replace(mount, source=os.path.realpath(mount.source))
-
-
-def _refusal(given: BindMount, found: BindMount, around: Surroundings) -> tuple[str, str] | None:
+def _refusal(
+    given: BindMount, found: BindMount, seen: Seen, around: Surroundings
+) -> tuple[str, str] | None:
     """Say why a folder cannot be mounted, and what to do."""
     source = Path(found.source)
     link = "" if given.source == found.source else f" (it is a link to {source})"
     remove = occ(around.stack, "mount remove", shlex.quote(given.target))
-    if said := _not_a_folder(source, remove):
+    if said := _not_a_folder(seen, around.where, remove):
         why, fix = said
         return f"{why}{link}", fix
     if ":" in found.source or "," in found.source or not found.source.isprintable():
         return f"has a name that no mount may have{link}", "rename it, without : and ,"
     if any(socket.is_relative_to(source) for socket in around.sockets):
         return (
-            f"holds a container engine's socket{link}, which makes its user root on this machine",
+            f"holds a container engine's socket{link}, which makes its user root on {around.where}",
             f"mount the folder in it that is meant; to do without: {remove}",
         )
     return None
 
 
-def _not_a_folder(source: Path, remove: str) -> tuple[str, str] | None:
-    try:
-        mode = source.stat().st_mode
-    except FileNotFoundError:
-        return "does not exist", f"make it (mkdir -p {shlex.quote(str(source))}), or: {remove}"
-    except OSError as error:
-        return f"cannot be looked at ({error.strerror})", f"see to that, or: {remove}"
-    if not stat.S_ISDIR(mode):
-        return "is not a folder", f"mount the folder that it is in: {source.parent}"
-    if not os.access(source, os.R_OK | os.X_OK):
-        return "may not be read by you", f"have its owner let you, or: {remove}"
+def _not_a_folder(seen: Seen, where: str, remove: str) -> tuple[str, str] | None:
+    there = "" if where == HERE else f" on {where}"
+    if seen.kind == MISSING:
+        make = f"mkdir -p {shlex.quote(seen.real)}"
+        return f"does not exist{there}", f"make it{there} ({make}), or: {remove}"
+    if seen.kind == HIDDEN:
+        return f"cannot be looked at{there}", f"see to that, or: {remove}"
+    if seen.kind != FOLDER:
+        parent = Path(seen.real).parent
+        return f"is not a folder{there}", f"mount the folder that it is in: {parent}"
+    if not seen.may_read:
+        return f"may not be read by you{there}", f"have its owner let you, or: {remove}"
     return None
 
 
-def _lost(mounts: Sequence[BindMount]) -> Iterator[tuple[BindMount, tuple[str, str]]]:
-    """Find mounts inside others, for which Docker would make folders on this machine, as root."""
+def _nested(mounts: Sequence[BindMount]) -> Iterator[tuple[BindMount, BindMount, Path]]:
+    """Find mounts inside others: inner, outer, and the folder that the inner one is laid over."""
     for inner in mounts:
         for outer in mounts:
-            if outer == inner or not Path(inner.target).is_relative_to(outer.target):
-                continue
-            place = Path(outer.source) / Path(inner.target).relative_to(outer.target)
-            if not place.is_dir():
-                why = f"is to be mounted inside {outer}, where there is no folder for it"
-                yield inner, (why, f"make it: mkdir -p {shlex.quote(str(place))}")
+            if outer != inner and Path(inner.target).is_relative_to(outer.target):
+                place = Path(inner.target).relative_to(outer.target)
+                yield inner, outer, Path(outer.source) / place
+
+
+def _lost(
+    mounts: Sequence[BindMount], around: Surroundings
+) -> Iterator[tuple[BindMount, tuple[str, str]]]:
+    """Find mounts inside others, for which Docker would make folders on the machine, as root."""
+    for inner, outer, place in _nested(mounts):
+        if around.see(str(place)).kind != FOLDER:
+            why = f"is to be mounted inside {outer}, where there is no folder for it"
+            yield inner, (why, f"make it: mkdir -p {shlex.quote(str(place))}")
 
 
 def _problem(mount: BindMount, why: str, fix: str) -> Problem:
@@ -220,7 +243,7 @@ class Standing:
     """One folder, in the settings or in the container, and how it stands."""
 
     source: str
-    """On this machine."""
+    """On the deployment's machine."""
     target: str
     """In the container."""
     writable: bool
@@ -232,13 +255,12 @@ class Standing:
 
 
 def standing(
-    mounts: Sequence[BindMount], surroundings: Surroundings, facts: Mapping[str, Any] | None
+    mounts: Sequence[BindMount], looked: Looked, facts: Mapping[str, Any] | None
 ) -> list[Standing]:
     """Compare the settings with the container; `facts` are `docker inspect`'s, empty for none.
 
     Without facts, Docker could not be asked.
     """
-    looked = look(mounts, surroundings)
     problems = {problem.value: problem.why for problem in looked.problems}
     there = in_container(facts or {})
     runs = bool(facts) and facts["State"]["Running"]

@@ -1,15 +1,32 @@
-"""A port of this machine that is in use: by whom, and which one is free instead."""
+"""A port that is in use on a deployment's machine: by whom, and which one is free instead."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.docker_engine import Engine
+from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.start import ports
 
 if TYPE_CHECKING:
     from opencode_cloud.settings import Settings
+
+
+class Listeners(Protocol):
+    """Who listens on a machine. Of this one, that is `opencode_cloud.start.ports`."""
+
+    def is_free(self, address: str, port: int) -> bool:
+        """Whether somebody could listen there now."""
+        ...
+
+    def next_free(self, address: str, port: int) -> int | None:
+        """Give the first free port after `port`."""
+        ...
+
+    def owner(self, port: int) -> str:
+        """Name the program that listens on a port; empty if unknown."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,13 +40,18 @@ class PortProblem:
     to_free: str
     """The command that frees it, or that shows who has it."""
     next_free: int | None
+    where: str = ""
+    """The other machine whose port it is; empty: it is this one's."""
 
     def __str__(self) -> str:
         who = self.owner or "another program on this machine"
-        return f"Port {self.port} is in use by {who}."
+        of = f" of {self.where}" if self.where else ""
+        return f"Port {self.port}{of} is in use by {who}."
 
 
-def require_free(settings: "Settings", stack: str, engine: Engine) -> None:
+def require_free(
+    settings: "Settings", stack: str, engine: Engine, host: DockerHost | None = None
+) -> None:
     """See that a deployment can have the ports that its settings name.
 
     The container that has them goes before the new one comes: found out later, there is none.
@@ -43,7 +65,8 @@ def require_free(settings: "Settings", stack: str, engine: Engine) -> None:
         "metrics_port": ("127.0.0.1", settings.metrics_port),
     }
     for setting, (address, port) in wanted.items():
-        found = problem(address, port, engine, f"opencode-{stack}") if port else None
+        own = f"opencode-{stack}"
+        found = problem(address, port, engine, own, host) if port else None
         if found:
             raise OperationError(explained(found, stack, setting))
 
@@ -59,31 +82,55 @@ def explained(found: PortProblem, stack: str, setting: str) -> str:
 
 
 def problem(
-    address: str, port: int, engine: Engine | None = None, own: str = ""
+    address: str,
+    port: int,
+    engine: Engine | None = None,
+    own: str = "",
+    host: DockerHost | None = None,
 ) -> PortProblem | None:
     """Say who has a port; None when it is free, or the container named `own` has it.
 
     Args:
-        address: of this machine, to listen on.
+        address: of the machine, to listen on.
         port: to listen on.
         engine: to ask whether it is a container's; None: it is not asked.
         own: the container that may have it.
+        host: the machine; None: this one.
+
+    Raises:
+        OperationError: the machine cannot be reached.
     """
-    if ports.is_free(address, port):
+    if listeners(host).is_free(address, port):
         return None
     container = _publisher(engine, port)
     if own and container == own:
         return None
-    return _described(address, port, container)
+    return _described(address, port, container, host)
 
 
-def described(address: str, port: int, engine: Engine | None = None) -> PortProblem:
-    """Say who has a port of which it is known that it is in use."""
-    return _described(address, port, _publisher(engine, port))
+def described(
+    address: str, port: int, engine: Engine | None = None, host: DockerHost | None = None
+) -> PortProblem:
+    """Say who has a port of which it is known that it is in use.
+
+    Raises:
+        OperationError: the machine cannot be reached.
+    """
+    return _described(address, port, _publisher(engine, port), host)
 
 
-def _described(address: str, port: int, container: str) -> PortProblem:
-    program = "" if container else ports.owner(port)
+def listeners(host: DockerHost | None) -> Listeners:
+    """Give what knows who listens on a machine; None: on this one."""
+    if not (host and host.is_remote):
+        return ports
+    from opencode_cloud.ops.host_ports import HostPorts
+
+    return HostPorts(host.shell)
+
+
+def _described(address: str, port: int, container: str, host: DockerHost | None) -> PortProblem:
+    there = listeners(host)
+    program = "" if container else there.owner(port)
     number = program.rpartition("(process ")[2].rstrip(")")
     if container:
         to_free = f"docker stop {container}"
@@ -92,7 +139,10 @@ def _described(address: str, port: int, container: str) -> PortProblem:
     else:
         to_free = f"sudo ss -ltnp 'sport = :{port}' shows which"
     owner = f"the container {container}" if container else program
-    return PortProblem(address, port, owner, to_free, ports.next_free(address, port))
+    free = there.next_free(address, port)
+    if not (host and host.is_remote):
+        return PortProblem(address, port, owner, to_free, free)
+    return PortProblem(address, port, owner, f"on {host.name}, {to_free}", free, host.name)
 
 
 def _publisher(engine: Engine | None, port: int) -> str:

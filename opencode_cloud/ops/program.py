@@ -183,12 +183,14 @@ class Program:
 
     @cached_property
     def _context(self) -> Context:
-        docker_host = f"unix://{docker_host_of(self.stack, self.paths.root).local_socket()}"
+        host = docker_host_of(self.stack, self.paths.root)
+        docker_host = f"unix://{host.local_socket()}"
         # The docker command shall ask whom the stack names, and not what the shell says today.
         environment = {**os.environ, "DOCKER_HOST": docker_host}
         machine = Machine.this()
         runner = Runner(environment, machine, show=self.trace)
         context = Context(Options(stack=self.stack), self.paths, machine, runner, environment)
+        context.host = host if host.is_remote else None
         context.docker_host = docker_host
         context.engine = Finder(self.paths, runner, environment).find()
         if context.engine is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from opencode_cloud import __version__
 from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.start import stack_file
 from opencode_cloud.start.paths import Paths
 
 _PACKAGE = Path(__file__).parents[1]
@@ -55,7 +56,8 @@ def paths(environment: dict[str, str] | None = None) -> Paths:
 
 def setup_command(stack: str) -> str:
     """Write the command that makes a deployment, as it is typed here."""
-    if is_installed():
+    settings = stack_file.read(folder() / "stacks" / f"Pulumi.{stack}.yaml")
+    if is_installed() or settings.get("target", "local") != "local":
         return "occ setup" if stack == DEFAULT_STACK else f"occ --host {stack} setup"
     return "./start" if stack == DEFAULT_STACK else f"./start --stack {stack}"
 

@@ -22,17 +22,17 @@ NEW = "config:\n  opencode:image_source: build\n"
 """The file of a stack that has none. No image is published yet that could be pulled."""
 
 TRADE_OFF = (
-    "Build: from sources that you can read and change, and with this machine's certificate "
-    "authorities; takes about 5 minutes and a way to package registries. Prebuilt: the same for "
-    "everybody who pulls it, in about 2 minutes. No release is published yet, so you would name "
-    "an image of your own by its digest."
+    "Build: from sources that you can read and change, with the certificate authorities of the "
+    "machine that it is set up from, where that is the one it runs on; takes about 5 minutes and "
+    "a way to package registries. Prebuilt: the same for everybody who pulls it, in about 2 "
+    "minutes. No release is published yet, so you would name an image of your own by its digest."
 )
 IMAGE_SOURCES = {
-    ImageSource.BUILD.value: "made here, about 5 minutes",
+    ImageSource.BUILD.value: "made there, about 5 minutes",
     ImageSource.PREBUILT.value: "pulled, about 2 minutes",
 }
 ADDRESSES = {
-    "127.0.0.1": "this machine alone",
+    "127.0.0.1": "that machine alone",
     "0.0.0.0": "every network it is in",  # noqa: S104 - words about it
 }
 ENCRYPTION = {
@@ -140,7 +140,7 @@ class Plan:
         rows = [
             ("Settings", f"written to {self.file}"),
             ("Bring first", ", ".join(self.missing)),
-            ("Image", _image_words(settings)),
+            ("Image", _image_words(settings, self.where)),
             ("Container", f"{container}; restarted: {settings.restart_policy}"),
             ("", self.replaces),
             ("Volumes", f"{container}-data and others, which stay whatever happens to the rest"),
@@ -165,10 +165,12 @@ def exposure_words(settings: Settings) -> str:
     )
 
 
-def _image_words(settings: Settings) -> str:
+def _image_words(settings: Settings, where: str) -> str:
     if settings.image_source is ImageSource.PREBUILT:
         return f"pulled: {settings.prebuilt_image}"
-    return "built here from docker/Dockerfile, where it is not there already"
+    if settings.kept_image:
+        return f"kept from before: {settings.kept_image}"
+    return f"built on {where} from docker/Dockerfile, unless it is there already"
 
 
 def _person_words(person: Person) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opencode_cloud.errors import OpencodeCloudError
+from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.setup_plan import NEW, Person
 from opencode_cloud.ops.stack_config import StackFile, edited
@@ -17,7 +18,7 @@ from opencode_cloud.start.paths import Paths
 from opencode_cloud.start.plan import Context, Outcome, Report, Step
 from opencode_cloud.start.process import Runner
 from opencode_cloud.start.screen import Screen
-from opencode_cloud.start.steps import ORDER
+from opencode_cloud.start.steps import all_steps
 from opencode_cloud.start.steps.python_environment import PythonEnvironment
 from opencode_cloud.start.steps.stack import Stack
 
@@ -89,14 +90,16 @@ class ApiKeys:
         return Outcome(", ".join(self.keys))
 
 
-def context_of(stack: str, paths: Paths, screen: Screen, *, verbose: bool = False) -> Context:
-    """Give what the steps know at first."""
+def context_of(host: DockerHost, paths: Paths, screen: Screen, *, verbose: bool = False) -> Context:
+    """Give what the steps know at first; `host` is the machine that the deployment runs on."""
     environment = dict(os.environ)
     machine = Machine.this()
     runner = Runner(environment, machine, tick=screen.tick, tell=screen.note)
     if verbose:
         runner.show = screen.note
-    return Context(Options(stack=stack), paths, machine, runner, environment)
+    context = Context(Options(stack=host.stack), paths, machine, runner, environment)
+    context.host = host if host.is_remote else None
+    return context
 
 
 def steps_of(context: Context, keys: Mapping[str, str]) -> list[Step]:
@@ -106,10 +109,10 @@ def steps_of(context: Context, keys: Mapping[str, str]) -> list[Step]:
     made anew beneath a running program.
     """
     steps: list[Step] = []
-    for make in ORDER:
-        if make is not PythonEnvironment:
-            steps.append(make(context))
-        if make is Stack:
+    for step in all_steps(context):
+        if not isinstance(step, PythonEnvironment):
+            steps.append(step)
+        if isinstance(step, Stack):
             steps.append(ApiKeys(context, keys))
     return steps
 

@@ -3,13 +3,13 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from opencode_cloud import __version__
 from opencode_cloud.ops import health as health_of
-from opencode_cloud.ops.boot import Boot, boot, docker_is_enabled
+from opencode_cloud.ops.boot import Boot, boot, docker_is_enabled_on
 from opencode_cloud.ops.deployment import Deployment, is_loopback
 from opencode_cloud.ops.drift import Drift
 from opencode_cloud.ops.errors import OperationError
@@ -126,6 +126,8 @@ class Status:
     """`missing`, or the engine's word: running, exited, paused, restarting, created, dead."""
     health: str
     """`healthy`, `unhealthy`, or `none` when it does not run."""
+    host: str = ""
+    """The machine that it runs on, over SSH: `ada@box`; empty: this one."""
     reason: str = ""
     """Why it is not healthy, not running or not there."""
     url: str = ""
@@ -181,26 +183,27 @@ class Found:
     """That `occ update` has heard of."""
 
 
-def missing(stack: str, reason: str) -> Status:
+def missing(stack: str, reason: str, host: str = "") -> Status:
     """Say that there is no deployment."""
-    return Status(stack=stack, state="missing", health="none", reason=reason)
+    return Status(stack=stack, host=host, state="missing", health="none", reason=reason)
 
 
 def gather(deployment: Deployment, now: datetime) -> Status:
     """Ask everything, at once; what cannot be found out is left out."""
-    engine, facts = deployment.engine, deployment.facts
+    engine, facts, host = deployment.engine, deployment.facts, deployment.host
     asks: dict[str, Callable[[], Any]] = {
         "image": lambda: engine.get(f"/images/{facts['Image']}/json"),
         "drift": lambda: _drift(deployment),
         "newest_opencode": lambda: offered(deployment.stack),
+        "docker_enabled": lambda: docker_is_enabled_on(host),
     }
     if deployment.is_running:
         asks = {"inside": lambda: _inside(deployment), **asks}
     if may_have_unit(deployment):
         asks["unit"] = host_unit(deployment.stack).show
     known = {name: value for name, value in together(asks).items() if value is not None}
-    enabled = docker_is_enabled(engine.socket_path)
-    return describe(deployment, now, Found(**known, docker_enabled=enabled))
+    found = describe(deployment, now, Found(**known))
+    return replace(found, host=host.name) if host.is_remote else found
 
 
 def _drift(deployment: Deployment) -> Drift:

@@ -67,6 +67,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _do(asked: Options, screen: Screen) -> None:
     context = _context(asked, screen)
     preflight.check_system(context.machine)
+    preflight.check_target(context)
     if asked.print_env:
         _print_environment(context)
     elif asked.only_environment:

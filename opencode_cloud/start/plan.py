@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from opencode_cloud.start.engine import Engine
 from opencode_cloud.start.errors import StartError
@@ -13,6 +13,9 @@ from opencode_cloud.start.options import Options
 from opencode_cloud.start.paths import Paths
 from opencode_cloud.start.process import Runner
 from opencode_cloud.start.screen import Screen
+
+if TYPE_CHECKING:
+    from opencode_cloud.ops.docker_host import DockerHost
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ class Context:
     """The one that was given; never one that was generated."""
 
     engine: Engine | None = None
+    host: "DockerHost | None" = None
+    """The machine that the deployment runs on; ``None``: this one."""
     docker_host: str = ""
+    """Where its engine is reached from here."""
     base_image: str = ""
     """What to build on; empty: what the Dockerfile pins."""
     extra_ca: str = ""
@@ -67,6 +73,15 @@ class Context:
     def container(self) -> str:
         """Name of the deployment's container."""
         return f"opencode-{self.options.stack}"
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the deployment runs on another machine."""
+        return self.host is not None and self.host.is_remote
+
+    def docker(self, *words: str) -> tuple[str, ...]:
+        """Give the command line of docker on the deployment's machine."""
+        return self.host.docker(*words) if self.host else ("docker", *words)
 
     @property
     def pulumi_environment(self) -> dict[str, str]:

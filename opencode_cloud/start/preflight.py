@@ -22,6 +22,22 @@ def check_system(machine: Machine) -> None:
         )
 
 
+def check_target(context: Context) -> None:
+    """Refuse a stack whose deployment is not on this machine.
+
+    Raises:
+        UsageError: with the command for it.
+    """
+    options = context.options
+    settings = stack_file.read(context.paths.stack_file(options.stack))
+    if settings.get("target", "local") == "local" or options.print_env or options.only_environment:
+        return
+    raise UsageError(
+        f"./start sets opencode up on this machine, and the stack {options.stack} is on "
+        f"{settings.get('ssh_host') or 'another'}: ./occ --host {options.stack} setup"
+    )
+
+
 def check_obstacles(steps: Sequence[Step]) -> None:
     """Refuse to begin what cannot be finished here.
 

@@ -102,6 +102,7 @@ class Runner:
         first_line_within: float | None = None,
         grace: float = 5,
         finish: bool = False,
+        name: str = "",
     ) -> list[str]:
         """Run a command to its end, and give the last lines that it printed.
 
@@ -112,21 +113,23 @@ class Runner:
             first_line_within: seconds after which it is ended if it printed nothing.
             grace: seconds that it may take to end after an interruption.
             finish: an interruption waits until it ends by itself.
+            name: of the command, for people; empty: its first word.
 
         Raises:
             CommandError: it failed, was not there, or took too long.
         """
         self._write(f"$ {' '.join(command)}")
+        name = name or command[0]
         started = time.monotonic()
         tail: deque[str] = deque(maxlen=TAIL_LINES)
-        too_long = f"{command[0]} did not end within {limit:.0f} s:"
+        too_long = f"{name} did not end within {limit:.0f} s:"
         with self._started(command, environment, cwd, stdin, grace, finish=finish) as process:
             for line in self._lines(process):
                 now = time.monotonic() - started
                 if now > limit:
                     raise CommandError(too_long, tail)
                 if first_line_within and not tail and now > first_line_within:
-                    raise CommandError(f"{command[0]} got no answer in {first_line_within:.0f} s.")
+                    raise CommandError(f"{name} got no answer in {first_line_within:.0f} s.")
                 if line:
                     tail.append(line)
                     self._write(line)
@@ -138,7 +141,7 @@ class Runner:
                 raise CommandError(too_long, tail) from None
         self._write(f"= {process.returncode} after {time.monotonic() - started:.1f} s")
         if process.returncode != 0:
-            raise CommandError(f"{command[0]} failed (status {process.returncode}):", tail)
+            raise CommandError(f"{name} failed (status {process.returncode}):", tail)
         return list(tail)
 
     def run_as_root(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opencode_cloud.cli import status_rows
-from opencode_cloud.ops import mount_dangers, mounts
+from opencode_cloud.ops import folders, mount_dangers, mounts
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.mount_dangers import Surroundings
 from opencode_cloud.ops.status import Mount, Status
@@ -268,7 +268,7 @@ def test_a_folder_that_one_may_not_read_is_refused(
 
 
 DANGEROUS = {
-    "/": "is this whole machine",
+    "/": "is the whole machine",
     "/etc": "password hashes",
     "/etc/ssl": "password hashes",
     "/root": "root's home folder",
@@ -328,17 +328,16 @@ def test_the_program_may_be_read_but_not_changed_without_a_yes(around: Surroundi
 
 
 def test_a_disk_inside_a_read_only_folder_is_not_hidden_from_who_mounts_it(
-    around: Surroundings, tmp_path: Path
+    around: Surroundings,
 ):
-    table = tmp_path / "mountinfo"
-    table.write_text(f"36 35 98:0 / {around.home}/src/a\\040disk rw - ext4 /dev/sdb rw\n")
-    known = replace(around, mounted=mount_dangers._mounted(table))
+    table = f"36 35 98:0 / {around.home}/src/a\\040disk rw - ext4 /dev/sdb rw\n"
+    known = replace(around, mounted=folders.mount_points(table))
     assert known.mounted == (around.home / "src/a disk",)
     source = str(around.home / "src")
     said = mount_dangers.danger(BindMount(source, "/workspace/x", writable=False), known)
     assert f"({source}/a disk) that Docker before 25 leaves writable" in said
     assert not mount_dangers.danger(BindMount(source, "/workspace/x"), known)
-    assert mount_dangers._mounted(tmp_path / "none") == ()
+    assert folders.mount_points("") == ()
 
 
 def test_the_sockets_are_those_that_the_settings_and_the_machine_name(tmp_path: Path):
@@ -366,9 +365,9 @@ def test_the_agent_needs_the_owners_ids_where_the_folder_is_not_open(
     monkeypatch.setattr("sys.platform", "linux")
     mount = BindMount(str(folder), "/workspace/x")
     folder.chmod(0o777)
-    assert not mounts.unusable_by_agent(mount, settings(), "second")
+    assert not mounts.unusable_by_agent(mount, folders.see(mount.source), settings(), "second")
     folder.chmod(0o755)
-    said = mounts.unusable_by_agent(mount, settings(), "second")
+    said = mounts.unusable_by_agent(mount, folders.see(mount.source), settings(), "second")
     found = folder.stat()
     assert "cannot write in" in said
     if found.st_uid:
@@ -376,11 +375,15 @@ def test_the_agent_needs_the_owners_ids_where_the_folder_is_not_open(
     else:
         assert "belongs to root" in said
     read_only = BindMount(str(folder), "/workspace/x", writable=False)
-    assert not mounts.unusable_by_agent(read_only, settings(), "second")
+    assert not mounts.unusable_by_agent(
+        read_only, folders.see(read_only.source), settings(), "second"
+    )
     folder.chmod(0o700)
-    assert "cannot read" in mounts.unusable_by_agent(read_only, settings(), "second")
+    assert "cannot read" in mounts.unusable_by_agent(
+        read_only, folders.see(read_only.source), settings(), "second"
+    )
     monkeypatch.setattr("sys.platform", "darwin")
-    assert not mounts.unusable_by_agent(mount, settings(), "second")
+    assert not mounts.unusable_by_agent(mount, folders.see(mount.source), settings(), "second")
 
 
 # --- adding and removing ----------------------------------------------------
@@ -440,17 +443,24 @@ def test_each_folder_is_said_with_how_it_stands(around: Surroundings):
     def states(found: list[mounts.Standing]) -> dict[str, str]:
         return {row.target: row.state for row in found}
 
-    assert states(mounts.standing([source], around, facts(source, gone))) == {
+    assert states(
+        mounts.standing([source], mounts.look([source], around), facts(source, gone))
+    ) == {
         "/workspace/src": "active",
         "/workspace/gone": "leaving",
     }
-    assert states(mounts.standing([source], around, facts(source, running=False))) == {
-        "/workspace/src": "stopped"
+    assert states(
+        mounts.standing([source], mounts.look([source], around), facts(source, running=False))
+    ) == {"/workspace/src": "stopped"}
+    assert states(mounts.standing([source], mounts.look([source], around), {})) == {
+        "/workspace/src": "waiting"
     }
-    assert states(mounts.standing([source], around, {})) == {"/workspace/src": "waiting"}
-    assert states(mounts.standing([source], around, None)) == {"/workspace/src": "unknown"}
+    assert states(mounts.standing([source], mounts.look([source], around), None)) == {
+        "/workspace/src": "unknown"
+    }
     changed = BindMount(source.source, source.target, writable=False)
-    found = mounts.standing([changed, gone], around, facts(source))
+    both = [changed, gone]
+    found = mounts.standing(both, mounts.look(both, around), facts(source))
     assert [(row.target, row.state) for row in found] == [
         ("/workspace/src", "waiting"),
         ("/workspace/gone", "waiting"),

@@ -466,7 +466,7 @@ def test_a_deployment_that_is_not_there_is_a_problem_with_a_way_out(
             "/containers/json": [],
         }
     )
-    monkeypatch.setattr(doctor, "engine_of", lambda *_: engine)
+    monkeypatch.setattr(doctor.Subject, "engine", engine)
     subject = doctor.Subject(stack="local", paths=paths, trace=print, now=NOW)
     (found,) = doctor._deployment(subject)
     assert (found.outcome, found.mend) == ("problem", "./start")

@@ -28,7 +28,7 @@ class Deployed:
     own_volumes: tuple[str, ...] = ()
     """Volumes that carry the stack's label."""
     missing_folders: tuple[str, ...] = ()
-    """Folders of this machine that are bound into it, and are not there."""
+    """Folders of its machine that are bound into it, and are not there."""
     units: tuple[ServiceUnit, ...] = ()
     """Service units of its name that its host has."""
     errors: int | None = None
@@ -222,14 +222,14 @@ def _judged(stack: str, unit: ServiceUnit) -> Finding:
 def exposure(stack: str, security: Security) -> Finding:
     """Judge who can reach it, and whether they can be overheard."""
     if not security.exposed:
-        return ok("deployment.exposure", "reached by this machine alone")
+        return ok("deployment.exposure", "reached by its own machine alone")
     if security.tls == "off":
         return warning(
             "deployment.exposure",
             "other machines reach it, and nothing is encrypted",
             "Passwords and sessions can be read on the way.",
-            f"{occ(stack, 'config', 'set', 'tls', 'internal')} (or your domain), or back to this "
-            f"machine alone: {occ(stack, 'config', 'unset', 'bind_address')}",
+            f"{occ(stack, 'config', 'set', 'tls', 'internal')} (or your domain), or back to its "
+            f"own machine alone: {occ(stack, 'config', 'unset', 'bind_address')}",
         )
     return ok("deployment.exposure", f"reached by other machines, encrypted (tls: {security.tls})")
 
@@ -298,17 +298,18 @@ def volumes(found: Deployed) -> Finding:
 
 
 def folders(found: Deployed) -> Finding:
-    """Judge the folders of this machine that are bound into it."""
+    """Judge the folders of its machine that are bound into it."""
+    where = found.status.host or "this machine"
     if found.missing_folders:
         lost = ", ".join(found.missing_folders)
         return problem(
             "deployment.mounts",
-            f"folders of this machine that are gone: {lost}",
+            f"folders of {where} that are gone: {lost}",
             "It cannot start again without them.",
             f"mkdir -p {found.missing_folders[0]}, or {occ(found.stack, 'mount', 'remove')}",
         )
     count = sum(mount.kind == "bind" for mount in found.status.mounts)
-    return ok("deployment.mounts", f"{count} folders of this machine" if count else "none")
+    return ok("deployment.mounts", f"{count} folders of {where}" if count else "none")
 
 
 def errors(found: Deployed) -> Finding:

@@ -6,6 +6,7 @@ from opencode_cloud.start.steps.deployment import Deployment
 from opencode_cloud.start.steps.docker_engine import DockerEngine
 from opencode_cloud.start.steps.first_user import FirstUser
 from opencode_cloud.start.steps.health import Health
+from opencode_cloud.start.steps.host_docker import HostDocker
 from opencode_cloud.start.steps.image import Image
 from opencode_cloud.start.steps.pulumi_engine import PulumiEngine
 from opencode_cloud.start.steps.python_environment import PythonEnvironment
@@ -28,4 +29,9 @@ ORDER = (
 
 def all_steps(context: Context) -> list[Step]:
     """Make the steps, in the order in which each finds what it needs."""
-    return [step(context) for step in ORDER]
+    return [
+        HostDocker(context, context.host)
+        if step is DockerEngine and context.host
+        else step(context)
+        for step in ORDER
+    ]

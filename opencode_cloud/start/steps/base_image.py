@@ -4,11 +4,15 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opencode_cloud.start import authorities, packages, stack_file
 from opencode_cloud.start.engine import which
 from opencode_cloud.start.plan import Context, Outcome, Report
 from opencode_cloud.start.process import CommandError
+
+if TYPE_CHECKING:
+    from opencode_cloud.ops.docker_host import DockerHost
 
 LOCAL_BASE = "opencode-cloud/base:trixie"
 SUITE = "trixie"
@@ -44,10 +48,14 @@ class BaseImage:
     def is_done(self) -> str:
         """See whether the engine has an image to build on."""
         context = self.context
-        context.extra_ca = authorities.extra()
+        if not context.is_remote:
+            # What is built on another machine trusts whom the stack's settings say.
+            context.extra_ca = authorities.extra()
         settings = stack_file.read(context.paths.stack_file(context.options.stack))
         if settings.get("image_source") == "prebuilt":
             return "not needed: the stack's image is prebuilt"
+        if settings.get("kept_image"):
+            return "not needed: the stack's image is one that was kept"
         chosen = settings.get("base_image", LOCAL_BASE)
         if chosen != LOCAL_BASE:
             context.base_image = chosen
@@ -80,16 +88,28 @@ class BaseImage:
             self._pull(report)
         except CommandError as error:
             reason = (error.lines or str(error).splitlines())[-1]
+            if self.context.host and self.context.host.ssh:
+                raise CommandError(self._to_be_sent(self.context.host, reason)) from None
             report.note(f"no base image from a registry: {reason}")
             return self._made(report)
         return Outcome(self._pinned)
+
+    def _to_be_sent(self, host: "DockerHost", reason: str) -> str:
+        reach = host.ssh.address.command if host.ssh else "ssh HOST"
+        return (
+            f"{host.name} has no image to build on, and gets none from a registry ({reason}). A "
+            "machine that a deployment was set up on without a registry has made one; send it: "
+            f"docker save {LOCAL_BASE} | {reach} docker load. Or name one that {host.name} can "
+            "pull (config set base_image), or have it pull the whole image (--image-source "
+            "prebuilt)."
+        )
 
     @property
     def _pinned(self) -> str:
         return pinned_base((self.context.paths.root / "docker" / "Dockerfile").read_text())
 
     def _has(self, image: str) -> bool:
-        return self.context.runner.ask("docker", "image", "inspect", image).ok
+        return self.context.runner.ask(*self.context.docker("image", "inspect", image)).ok
 
     def _has_debootstrap(self) -> bool:
         # It is root's tool, and often not on a user's PATH.
@@ -99,14 +119,14 @@ class BaseImage:
     def _pull(self, report: Report) -> None:
         report.progress(f"pulling {self._pinned.partition('@')[0]}")
         self.context.runner.run(
-            "docker",
-            "pull",
-            self._pinned,
+            *self.context.docker("pull", self._pinned),
             limit=PULL_SECONDS,
             first_line_within=REGISTRY_SECONDS,
             on_line=report.progress,
+            name="docker pull",
         )
-        self.context.note_change(f"pulled the image {self._pinned}")
+        where = f" on {self.context.host.name}" if self.context.host else ""
+        self.context.note_change(f"pulled{where} the image {self._pinned}")
 
     def _make(self, archive: str) -> tuple[str, ...]:
         return "sh", str(_SCRIPT), SUITE, archive

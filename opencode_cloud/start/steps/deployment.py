@@ -12,7 +12,7 @@ from pathlib import Path
 
 from opencode_cloud import __version__
 from opencode_cloud.start.plan import Context, Outcome, Report
-from opencode_cloud.start.process import CommandError
+from opencode_cloud.start.process import Answer, CommandError
 
 UP_SECONDS = 1800
 OUTPUT_SECONDS = 60
@@ -89,9 +89,9 @@ class Deployment:
         return ("pulumi", "up", "--stack", self._stack, *options, *settings, *refresh)
 
     def _runs(self) -> bool:
+        name = self.context.container
         running = self.context.runner.ask(
-            *("docker", "container", "inspect", "--format", "{{.State.Running}}"),
-            self.context.container,
+            *self.context.docker("container", "inspect", "--format", "{{.State.Running}}", name)
         )
         return running.out == "true"
 
@@ -151,12 +151,15 @@ class Deployment:
         """Remove this stack's own container and network; its data is in volumes."""
         name = self.context.container
         label = f"org.opencode-cloud.stack={self._stack}"
-        ask = self.context.runner.ask
+
+        def ask(*words: str) -> Answer:
+            return self.context.runner.ask(*self.context.docker(*words))
+
         mine = ("--quiet", "--filter", f"name=^{name}$", "--filter", f"label={label}")
-        containers = ask("docker", "container", "ls", "--all", *mine).out.split()
-        networks = ask("docker", "network", "ls", *mine).out.split()
-        removed = [ask("docker", "container", "rm", "--force", found).ok for found in containers]
-        removed += [ask("docker", "network", "rm", found).ok for found in networks]
+        containers = ask("container", "ls", "--all", *mine).out.split()
+        networks = ask("network", "ls", *mine).out.split()
+        removed = [ask("container", "rm", "--force", found).ok for found in containers]
+        removed += [ask("network", "rm", found).ok for found in networks]
         return any(removed)
 
 

@@ -61,7 +61,12 @@ class FirstUser:
         report.progress(name)
         verb, done = ("passwd", "new password for") if name in names else ("add", "made")
         password = context.password or generate_password()
-        context.runner.run(*self._command(verb, name), limit=USER_SECONDS, stdin=f"{password}\n")
+        context.runner.run(
+            *self._command(verb, name),
+            limit=USER_SECONDS,
+            stdin=f"{password}\n",
+            name="opencode-user",
+        )
         context.users = [name]
         if not context.password:
             context.generated_password = password
@@ -74,10 +79,13 @@ class FirstUser:
 
     def _command(self, *arguments: str) -> tuple[str, ...]:
         # Never on the command line: everybody on the machine can read those.
-        return ("docker", "exec", "-i", self.context.container, "opencode-user", *arguments)
+        # Nor are they on one of ssh's, where it is another machine.
+        return self.context.docker(
+            "exec", "-i", self.context.container, "opencode-user", *arguments
+        )
 
     def _names(self) -> list[str]:
         answer = self.context.runner.ask(
-            "docker", "exec", self.context.container, "opencode-user", "list"
+            *self.context.docker("exec", self.context.container, "opencode-user", "list")
         )
         return [line.split()[0] for line in answer.out.splitlines() if line.strip()]

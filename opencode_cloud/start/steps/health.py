@@ -55,25 +55,27 @@ class Health:
         return Outcome(url, changed=False)
 
     def _problem(self, url: str) -> str:
-        if not url.startswith("https:"):
+        if not url.startswith("https:") and not self.context.is_remote:
             return problem(url)
-        # A public name may not lead here yet, and nobody on this machine need trust an
-        # authority of its own: the container is asked by its own check.
-        check = ("docker", "exec", self.context.container, "/usr/lib/opencode-cloud/healthcheck")
+        # A public name may not lead here yet, nobody on this machine need trust an authority of
+        # its own, and another one's loopback is not ours: the container's own check asks.
+        check = self._exec("/usr/lib/opencode-cloud/healthcheck")
         return "" if self.context.runner.ask(*check).ok else "its health check fails"
 
     def _fingerprint(self, url: str) -> str:
         """Of a certificate of the deployment's own authority; empty for any other."""
         if not url.startswith("https:"):
             return ""
-        show = ("docker", "exec", self.context.container, "opencode-certificate", "--json")
-        asked = self.context.runner.ask(*show)
+        asked = self.context.runner.ask(*self._exec("opencode-certificate", "--json"))
         facts = json.loads(asked.out) if asked.ok else {}
         return facts["fingerprint_sha256"] if facts.get("issuer") == "internal" else ""
 
+    def _exec(self, *words: str) -> tuple[str, ...]:
+        return self.context.docker("exec", self.context.container, *words)
+
     def _last_lines(self) -> list[str]:
         name = self.context.container
-        logs = self.context.runner.ask("docker", "logs", "--tail", "30", name)
+        logs = self.context.runner.ask(*self.context.docker("logs", "--tail", "30", name))
         return [*logs.out.splitlines(), *logs.err.splitlines()]
 
 

@@ -64,7 +64,7 @@ class Image:
         if not self.context.paths.python.exists():
             return ""
         reference = self._wanted()["reference"]
-        found = self.context.runner.ask("docker", "image", "inspect", reference)
+        found = self.context.runner.ask(*self.context.docker("image", "inspect", reference))
         return reference if found.ok else ""
 
     def obstacle(self) -> str:
@@ -79,7 +79,7 @@ class Image:
         if "context" in self._wanted():
             sent = ["send it to the Docker engine of the host"]
             return [build, *(sent if self._wanted().get("sent") else [])]
-        return [" ".join(self._pull())]
+        return [f"docker {' '.join(self._pull())}"]
 
     def run(self, report: Report) -> Outcome:
         """Build or pull it."""
@@ -93,8 +93,7 @@ class Image:
                 f"pulumi config rm opencode:kept_image --stack {self.context.options.stack}"
             )
         else:
-            command = self._pull()
-            self.context.runner.run(*command, limit=BUILD_SECONDS, on_line=report.progress)
+            self._run_pull(report)
         self.context.note_change(f"made the image {recipe['reference']}")
         return Outcome(recipe["reference"])
 
@@ -120,7 +119,7 @@ class Image:
                 "--pull-sandbox-image. To build one: occ config set image_source build."
             )
         if not built:
-            self.context.runner.run(*self._pull(), limit=BUILD_SECONDS, on_line=report.progress)
+            self._run_pull(report)
             return recipe["reference"]
         full = anew is Anew.FULL
         own_base = recipe["build_args"].get("BASE_IMAGE") == LOCAL_BASE
@@ -178,7 +177,13 @@ class Image:
         )
 
     def _pull(self) -> tuple[str, ...]:
-        return "docker", "pull", self._wanted()["reference"]
+        return "pull", self._wanted()["reference"]
+
+    def _run_pull(self, report: Report) -> None:
+        command = self.context.docker(*self._pull())
+        self.context.runner.run(
+            *command, limit=BUILD_SECONDS, on_line=report.progress, name="docker pull"
+        )
 
     def _wanted(self) -> dict[str, Any]:
         if self._recipe is None:

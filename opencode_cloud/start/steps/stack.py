@@ -97,7 +97,8 @@ class Stack:
             wanted["image_source"] = "build"
         if context.options.port and str(context.options.port) != self._port(present):
             wanted["port"] = str(context.options.port)
-        if context.docker_host not in ("", DEFAULT_HOST, present.get("docker_host")):
+        known = ("", DEFAULT_HOST, present.get("docker_host"))
+        if not context.is_remote and context.docker_host not in known:
             wanted["docker_host"] = context.docker_host
         if context.base_image not in ("", present.get("base_image")):
             wanted["base_image"] = context.base_image
@@ -108,6 +109,9 @@ class Stack:
             "base_image": (LOCAL_BASE, context.base_image),
             "extra_ca_file": (own_bundle, context.extra_ca),
         }
+        if context.is_remote:
+            # The user's own in any case: this machine's authorities are not that one's.
+            del ours["extra_ca_file"]
         stale = [key for key, (own, use) in ours.items() if present.get(key) == own and not use]
         return Changes(wanted, stale)
 

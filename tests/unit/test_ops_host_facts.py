@@ -1,0 +1,105 @@
+"""What a host is, asked by a script and judged as this machine is."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from opencode_cloud.ops import boot, doctor_facts, host_facts
+from opencode_cloud.ops.docker_host import DockerHost
+from opencode_cloud.ops.doctor_checks import host
+from opencode_cloud.ops.doctor_checks.finding import problem
+from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.ops.shells import Done, LocalShell
+from opencode_cloud.ops.ssh import Ssh
+from opencode_cloud.spec.ssh import SshAddress, SshFiles
+from opencode_cloud.start.paths import Paths
+
+GIB = 2**30
+FILES = SshFiles(known_hosts=Path("/k"), control=Path("/c"), docker=Path("/d"))
+
+
+@dataclass(frozen=True)
+class Saying(Ssh):
+    """A host that says one thing; empty: what this machine would."""
+
+    said: str = ""
+    scripts: list[str] = field(default_factory=list)
+
+    def run(self, script: str, *, stdin: str = "", seconds: float = 60) -> Done:
+        self.scripts.append(script)
+        if self.said:
+            return Done(0, self.said, "")
+        return LocalShell().run(script, stdin=stdin, seconds=seconds)
+
+
+def box(said: str = "", socket: str = "/var/run/docker.sock") -> DockerHost:
+    ssh = Saying(SshAddress(stack="box", host="box", user="ada"), FILES, said)
+    return DockerHost("box", socket, ssh)
+
+
+def test_the_script_finds_what_this_process_finds(tmp_path: Path):
+    told = host_facts.look(LocalShell(), str(tmp_path / "not" / "there")).machine
+    known = doctor_facts.machine(Paths(root=tmp_path, data=tmp_path, cache=tmp_path))
+    assert (told.system, told.name, told.memory) == (known.system, known.name, known.memory)
+    assert told.data
+    assert known.data
+    assert told.data.path == str(tmp_path)
+    assert told.data.free == pytest.approx(known.data.free, rel=0.1)
+    assert abs(told.now - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_what_is_no_answer_is_an_error():
+    with pytest.raises(OperationError, match="does not say what it is"):
+        host_facts.look(box("nonsense").shell)
+
+
+def test_a_host_is_judged_as_a_machine_and_its_clock_by_ours():
+    told = host_facts.look(LocalShell())
+    well = list(host.check("ada@box", told, GIB))
+    assert {each.check for each in well} >= {"host.reach", "host.system", "host.clock"}
+    late = replace(told.machine, now=told.asked - timedelta(hours=1), memory=GIB // 2)
+    found = {each.check: each for each in host.check("ada@box", replace(told, machine=late), GIB)}
+    assert found["host.clock"].what == "its clock is 3600 s from this machine's"
+    assert found["host.memory"].outcome == "warning"
+
+
+def test_a_command_for_the_host_says_so():
+    there = problem("docker.socket", "what", "why", "sudo systemctl start docker")
+    assert host.on_host(there, "ada@box").mend == "on ada@box: sudo systemctl start docker"
+    for same in (
+        replace(there, check="pulumi.passphrase", mend="chmod 600 x"),
+        replace(there, mend="occ --host box start"),
+    ):
+        assert host.on_host(same, "ada@box") == same
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("ada\nclosed\n", "On ada@box: sudo usermod -aG docker ada"),
+        ("ada\nmissing\n", "On ada@box: sudo systemctl enable --now docker"),
+        ("ada\n", "On ada@box: sudo journalctl -u docker"),
+    ],
+)
+def test_why_a_hosts_engine_is_silent_is_asked_there(said: str, words: str):
+    assert words in box(said)._why_silent()
+
+
+def test_the_socket_is_what_is_looked_at_there(tmp_path: Path):
+    there = box(socket=str(tmp_path / "a b"))
+    assert "systemctl enable" in there._why_silent()
+
+
+@pytest.mark.parametrize(("said", "enabled"), [("yes\n", True), ("no\n", False), ("\n", None)])
+def test_whether_docker_comes_back_is_asked_of_the_host(said: str, enabled: bool | None):
+    assert boot.docker_is_enabled_on(box(said)) is enabled
+    assert boot.docker_is_enabled_on(box(said, "/run/user/7/docker.sock")) is None
+
+
+def test_docker_runs_on_the_host_by_its_own_command():
+    assert DockerHost("local", "/d").docker("ps") == ("docker", "ps")
+    assert box().docker("ps", "-a")[-1] == "docker ps -a"
+    rootless = box(socket="/run/user/7/docker.sock")
+    assert rootless.docker("ps")[-1] == "docker --host unix:///run/user/7/docker.sock ps"
