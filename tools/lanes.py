@@ -137,10 +137,13 @@ def _passing_on_interruptions(lanes: Sequence[Lane]) -> Iterator[None]:
             if lane.process.poll() is None:
                 os.killpg(lane.process.pid, signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, pass_on)
+    # A CI that gives up sends the second.
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.signal(kind, pass_on) for kind in kinds}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
     if interrupted:
         raise KeyboardInterrupt

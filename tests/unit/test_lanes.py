@@ -133,7 +133,10 @@ def test_a_file_that_cannot_be_read_fails_every_lane(project: Project):
     assert "SyntaxError" in project.said()
 
 
-def test_an_interruption_ends_every_lane_after_it_has_cleaned_up(project: Project):
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_every_lane_after_it_has_cleaned_up(
+    project: Project, kind: signal.Signals
+):
     names = ("unit", "engine")
     begun = [project.folder / f"{name}.begun" for name in names]
     gone = [project.folder / f"{name}.gone" for name in names]
@@ -145,7 +148,7 @@ def test_an_interruption_ends_every_lane_after_it_has_cleaned_up(project: Projec
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not all(path.exists() for path in begun):
             time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), kind)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
