@@ -12,12 +12,16 @@ class Honest:
         self.idle = layers
         self.skipped: list[str] = []
 
+    def leave(self, item: pytest.Item) -> None:
+        """Trust another run with a test: it fails for what it leaves out itself."""
+        self._note(item.nodeid)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note each test that ran, and each that did not."""
         if report.skipped:
             self.skipped.append(report.nodeid)
         elif report.when == "call":
-            self.idle.discard(Path(report.nodeid).parts[1])
+            self._note(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail the run for what was left out."""
@@ -30,6 +34,9 @@ class Honest:
             terminalreporter.line(f"SKIPPED, which counts as failed: {nodeid}", red=True)
         for layer in sorted(self.idle):
             terminalreporter.line(f"NOTHING RAN in tests/{layer}, which counts as failed", red=True)
+
+    def _note(self, nodeid: str) -> None:
+        self.idle.discard(Path(nodeid).parts[1])
 
 
 def layers_asked_for(config: pytest.Config) -> set[str]:

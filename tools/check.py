@@ -24,11 +24,13 @@ from opencode_cloud.start.steps.base_image import BaseImage
 from opencode_cloud.start.steps.docker_engine import DockerEngine
 from opencode_cloud.start.steps.pulumi_engine import PulumiEngine
 from opencode_cloud.start.steps.python_environment import PythonEnvironment
+from tools import lanes
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-TESTS = ("unit", "program", "engine", "machine", "browser")
+TESTS = ("unit", "program", "machine", "engine", "browser")
+"""What fails soonest first, and then the longest file before the many."""
 LAYERS = ("lint", *TESTS)
 
 COMMANDS = {
@@ -189,11 +191,8 @@ def run(
         results["lint"] = _timed(lambda: _call_all(linters(ROOT), environment, screen))
     folders = [f"tests/{layer}" for layer in layers if layer in TESTS]
     if folders:
-        # One run, because the layers share one deployment.
-        tests = ("python", "-m", "pytest", *folders)
-        results[" ".join(layer for layer in layers if layer in TESTS)] = _timed(
-            lambda: _call(tests, environment, screen)
-        )
+        for lane in lanes.run(folders, ROOT, environment, screen.say):
+            results[f"tests, lane {lane.name}"] = (lane.passed, lane.seconds)
     return results
 
 

@@ -1,10 +1,12 @@
 """A running deployment, and what a person does with it from outside."""
 
 import io
+import random
 import shlex
 import socket
 import tarfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +21,15 @@ PASSWORD = "correct horse battery staple"
 
 
 def free_port() -> int:
-    """Find a port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Find a port of loopback that nothing listens on.
+
+    Below those that the system gives out itself, to the far ends of whatever runs meanwhile.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
 from tests.engine.machine import pulumi_environment
 from tests.engine.operator import Operator, operating
 from tests.engine.stack import Stack, copy_program
+from tests.engine.turns import in_turn
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,9 @@ def deployment(
     port = free_port()
     stack.create(build_settings | {"port": str(port)})
     try:
-        stack.up()
+        # The second of two runs finds every layer in the engine's cache.
+        with in_turn("image"):
+            stack.up()
         running = Deployment(stack, stack.outputs()["url"], docker_client)
         running.run("opencode-user", "add", USER, stdin=f"{PASSWORD}\n")
         yield running

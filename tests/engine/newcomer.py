@@ -14,6 +14,8 @@ from pathlib import Path
 import docker
 import requests
 
+from tests.engine.images import images_of
+
 SECONDS = 900
 """Enough for a first run with the engine cached."""
 
@@ -182,9 +184,9 @@ class Newcomer:
             *self.client.containers.list(all=True, filters=mine),
             *self.client.networks.list(filters=mine),
         ]
-        images = self.client.images.list(filters=self._images)
+        images = images_of(self.client, self.stack).values()
         volumes = self.client.volumes.list(filters=mine)
-        return {str(thing.id) for thing in [*found, *images]} | {v.name for v in volumes}
+        return {str(thing.id) for thing in found} | {*images} | {v.name for v in volumes}
 
     def files(self) -> dict[str, int]:
         """Every file of theirs, and when it was last written."""
@@ -204,18 +206,12 @@ class Newcomer:
             *self.client.volumes.list(filters=mine),
         ]:
             thing.remove()
-        for image in self.client.images.list(filters=self._images):
-            for tag in image.tags:
-                if tag.startswith(f"opencode-cloud:{self.stack}-"):
-                    self.client.images.remove(tag)
+        for tag in images_of(self.client, self.stack):
+            self.client.images.remove(tag)
 
     @property
     def _mine(self) -> dict[str, str | list[str] | bool]:
         return {"label": f"org.opencode-cloud.stack={self.stack}"}
-
-    @property
-    def _images(self) -> dict[str, str | list[str] | bool]:
-        return {"reference": f"opencode-cloud:{self.stack}-*"}
 
     def _command(self, *arguments: str) -> list[str]:
         return [str(self.checkout / "start"), "--stack", self.stack, *arguments]

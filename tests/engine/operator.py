@@ -11,6 +11,7 @@ from pathlib import Path
 import docker
 
 from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
+from tests.engine.images import images_of
 from tests.engine.newcomer import unprepared
 from tests.engine.occ import Occ
 from tests.engine.stack import Stack, copy_program
@@ -119,10 +120,8 @@ class Operator:
             network.remove()
         for volume in self.client.volumes.list(filters=mine):
             volume.remove(force=True)
-        for image in self.client.images.list(name="opencode-cloud"):
-            for tag in image.tags:
-                if tag.startswith(f"opencode-cloud:{self.stack}-"):
-                    self.client.images.remove(tag, force=True)
+        for tag in images_of(self.client, self.stack):
+            self.client.images.remove(tag, force=True)
 
 
 @contextmanager

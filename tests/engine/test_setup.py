@@ -261,7 +261,7 @@ def test_an_image_that_came_anew_under_its_name_is_what_runs(
     assert newcomer.deployment.container.attrs["Image"] == own
     assert newcomer.deployment.get("/").status_code == requests.codes.ok
     # What ran before has no name any more, and is not left lying about.
-    assert other.id not in [image.id for image in docker_client.images.list(all=True)]
+    assert other.id not in [image["Id"] for image in docker_client.api.images(all=True)]
     assert "Nothing was to be changed" in newcomer.occ("start", "--cached-rebuild-sandbox-image")
 
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from tests.engine.deployment import PASSWORD, USER, Deployment
+from tests.engine.images import images_of
 from tests.engine.operator import Operator
 
 AUTH = (USER, PASSWORD)
@@ -20,12 +21,11 @@ VOLUMES = 7
 def names(client: docker.DockerClient, stack: str) -> dict[str, list[str]]:
     """What Docker has of a stack."""
     mine: dict[str, Any] = {"label": f"org.opencode-cloud.stack={stack}"}
-    tags = [tag for image in client.images.list(name="opencode-cloud") for tag in image.tags]
     return {
         "containers": [each.name or "" for each in client.containers.list(all=True, filters=mine)],
         "networks": [each.name or "" for each in client.networks.list(filters=mine)],
         "volumes": sorted(each.name for each in client.volumes.list(filters=mine)),
-        "images": [tag for tag in tags if tag.startswith(f"opencode-cloud:{stack}-")],
+        "images": list(images_of(client, stack)),
     }
 
 

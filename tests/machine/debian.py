@@ -19,6 +19,7 @@ from docker.models.containers import Container
 from opencode_cloud.start import authorities
 from opencode_cloud.start.paths import Paths
 from tests.engine.newcomer import Run
+from tests.engine.turns import in_turn
 
 SCRIPT = Path(__file__).with_name("image.sh")
 REPOSITORY = "opencode-cloud-test-machine"
@@ -131,6 +132,11 @@ def create(
 def image_of(client: docker.DockerClient, suite: str) -> str:
     """Make the image of a fresh Debian, from an archive that is made once; it is kept."""
     assert shutil.which("debootstrap"), "no debootstrap: apt-get install debootstrap"
+    with in_turn(suite):
+        return _image_of(client, suite)
+
+
+def _image_of(client: docker.DockerClient, suite: str) -> str:
     key = hashlib.sha256(SCRIPT.read_bytes()).hexdigest()[:12]
     cache = Paths.of(SCRIPT.parent, os.environ).cache / "machines"
     cache.mkdir(parents=True, exist_ok=True)
