@@ -228,7 +228,7 @@ def test_an_agent_that_gives_up_ends_well(runs: Runs):
 LAUNCHCTL = """#!/bin/sh
 echo "$*" >> "$HOME/asked"
 case $1 in
-    print) [ -e "$HOME/loaded" ] ;;
+    print) case $2 in */*/*) [ -e "$HOME/loaded" ] ;; *) [ ! -e "$HOME/signed-out" ] ;; esac ;;
     bootstrap) touch "$HOME/loaded" ;;
     bootout) rm -f "$HOME/loaded" ;;
 esac
@@ -272,6 +272,14 @@ def test_an_agent_is_installed_started_stopped_and_removed(mac: Path):
     unit.remove()
     assert not file.exists()
     assert unit.show() is None
+
+
+def test_a_mac_that_nobody_is_signed_in_to_says_so(mac: Path):
+    (mac / "signed-out").touch()
+    done = LocalShell().run("exec sh -s install", stdin=host_script("local", spec()))
+    assert not done.ok
+    assert "An agent runs while" in done.err
+    assert not (mac / "Library").exists()
 
 
 # --- Windows ----------------------------------------------------------------
