@@ -93,8 +93,8 @@ class HostUnit:
         return done.out
 
 
-def unit_of(deployment: Deployment) -> HostUnit | None:
-    """Give the unit that keeps a deployment running; ``None``: Docker does that, or nobody.
+def unit_of(deployment: Deployment) -> tuple[HostUnit, ServiceUnit] | None:
+    """Give the unit that keeps a deployment running, as it is; ``None``: Docker does, or nobody.
 
     The host is only asked where Docker does not.
 
@@ -104,7 +104,8 @@ def unit_of(deployment: Deployment) -> HostUnit | None:
     if not may_have_unit(deployment):
         return None
     unit = host_unit(deployment.stack)
-    return unit if unit.show() else None
+    found = unit.show()
+    return (unit, found) if found else None
 
 
 def may_have_unit(deployment: Deployment) -> bool:
