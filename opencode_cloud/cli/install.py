@@ -1,6 +1,5 @@
 """`occ install`: have the host's service manager keep the deployment running."""
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +11,11 @@ from opencode_cloud.cli.options import Options, options_of, refuse_json
 from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
+    from opencode_cloud.ops.docker_host import DockerHost
     from opencode_cloud.ops.stack_config import StackFile
     from opencode_cloud.ops.stack_document import Document
     from opencode_cloud.settings import BootMode
+    from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec
 
 
 def _mode(given: str) -> "BootMode":
@@ -46,6 +47,10 @@ def install(
     systemd, launchd or Windows' scheduler starts it with the machine, and again when it ends. It
     is the setting service_unit, applied at once.
     """
+    from opencode_cloud.ops import project
+    from opencode_cloud.ops.docker_host import docker_host_of
+    from opencode_cloud.ops.service_unit import HostUnit
+
     options = options_of(context)
     refuse_json(options, "install")
     file = stack_file(options)
@@ -54,9 +59,13 @@ def install(
         wanted["boot_mode"] = _mode(boot_mode).value
     document = file.read()
     after = with_values(document, wanted)
+    host = docker_host_of(options.host, project.folder())
+    spec = _spec(options, after)
     if dry_run:
-        print(_unit(options, after), end="")
+        print(_text(host, spec), end="")
         return
+    # What cannot be is known before anything is changed for it.
+    HostUnit(options.host, host.shell).check(spec)
     words = ("--boot-mode", boot_mode) if boot_mode else ()
     change_to(options, file, document, after, options.occ("install", *words, "--yes"))
 
@@ -81,22 +90,26 @@ def change_to(
     make(options, file, edited(before, after.text, file.stack), command, apply=True)
 
 
-def _unit(options: Options, document: "Document") -> str:
-    """Write the unit for the system of the stack's host."""
-    from opencode_cloud.ops import project
-    from opencode_cloud.ops.docker_host import docker_host_of
+def _spec(options: Options, document: "Document") -> "ServiceUnitSpec":
+    """Describe the unit that a stack's file asks for.
+
+    Raises:
+        SettingsError: it cannot be used so.
+    """
     from opencode_cloud.settings import load
-    from opencode_cloud.spec.service_unit.launchd import launchd_agent
     from opencode_cloud.spec.service_unit.spec import service_unit_spec
-    from opencode_cloud.spec.service_unit.systemd import systemd_unit
-    from opencode_cloud.spec.service_unit.windows import windows_task
 
     spec = service_unit_spec(load(document.values, options.host), options.host)
-    host = docker_host_of(options.host, project.folder())
     if spec is None:
-        raise OperationError("service_unit is false, and so there is no unit to show.")
-    if sys.platform == "win32" and not host.is_remote:
-        return windows_task(spec)
+        raise OperationError("service_unit is false, and so there is no unit.")
+    return spec
+
+
+def _text(host: "DockerHost", spec: "ServiceUnitSpec") -> str:
+    """Write the unit for the host's system."""
+    from opencode_cloud.spec.service_unit.launchd import launchd_agent
+    from opencode_cloud.spec.service_unit.systemd import systemd_unit
+
     system = host.shell.run("uname -s").out.strip()
     return launchd_agent(spec) if system == "Darwin" else systemd_unit(spec)
 

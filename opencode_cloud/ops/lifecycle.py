@@ -45,9 +45,11 @@ def supervise(deployment: Deployment) -> bool:
     Raises:
         OperationError: it cannot.
     """
-    unit = unit_of(deployment)
-    found = unit.show() if unit else None
-    if not unit or not found or (found.starts_at_boot and found.state == "active"):
+    there = unit_of(deployment)
+    if not there:
+        return False
+    unit, found = there
+    if found.starts_at_boot and found.state == "active":
         return False
     unit.start()
     return True
@@ -83,9 +85,11 @@ def stop(deployment: Deployment, progress: Callable[[str], None]) -> bool:
 
 
 def _stop_unit(deployment: Deployment, progress: Callable[[str], None]) -> bool:
-    unit = unit_of(deployment)
-    found = unit.show() if unit else None
-    if not unit or not found or not (found.enabled or found.state in _UNIT_AT_WORK):
+    there = unit_of(deployment)
+    if not there:
+        return False
+    unit, found = there
+    if not found.enabled and found.state not in _UNIT_AT_WORK:
         return False
     progress("stopping its service unit")
     unit.stop()

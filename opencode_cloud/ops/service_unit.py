@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from opencode_cloud.ops import project
 from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.docker_host import docker_host_of
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.ops.shells import Shell
+
+if TYPE_CHECKING:
+    from opencode_cloud.ops.shells import Shell
+    from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec
 
 _SECONDS = 120
 """A unit's stop waits for the container's."""
@@ -49,7 +53,7 @@ class HostUnit:
     """
 
     stack: str
-    shell: Shell
+    shell: "Shell"
 
     def show(self) -> ServiceUnit | None:
         """Look at it; ``None``: there is none."""
@@ -59,6 +63,10 @@ class HostUnit:
     def all(self) -> list[ServiceUnit]:
         """Look at every one of the name: a user's and the machine's may both be there."""
         return read(self._run("show"))
+
+    def check(self, spec: "ServiceUnitSpec") -> None:
+        """See that there can be one; where its user may, the user lingers from now on."""
+        self._run("check", spec)
 
     def start(self) -> None:
         """Have it start now, and with the machine from now on."""
@@ -72,21 +80,21 @@ class HostUnit:
         """Remove it; the container runs on."""
         self._run("remove")
 
-    def _run(self, verb: str) -> str:
+    def _run(self, verb: str, spec: "ServiceUnitSpec | None" = None) -> str:
         from opencode_cloud.spec.service_unit.host import host_script
 
-        script = host_script(self.stack)
+        script = host_script(self.stack, spec)
         done = self.shell.run(f"exec sh -s {verb}", stdin=script, seconds=_SECONDS)
         if not done.ok:
+            why = done.err.strip() or done.out.strip() or f"exit code {done.code}"
             raise OperationError(
-                f"The service unit of {self.stack!r} on {self.shell.name} did not do it ({verb}): "
-                f"{done.err.strip() or done.out.strip() or f'exit code {done.code}'}"
+                f"The service unit of {self.stack!r} on {self.shell.name}, {verb}: {why}"
             )
         return done.out
 
 
-def unit_of(deployment: Deployment) -> HostUnit | None:
-    """Give the unit that keeps a deployment running; ``None``: Docker does that, or nobody.
+def unit_of(deployment: Deployment) -> tuple[HostUnit, ServiceUnit] | None:
+    """Give the unit that keeps a deployment running, as it is; ``None``: Docker does, or nobody.
 
     The host is only asked where Docker does not.
 
@@ -96,7 +104,8 @@ def unit_of(deployment: Deployment) -> HostUnit | None:
     if not may_have_unit(deployment):
         return None
     unit = host_unit(deployment.stack)
-    return unit if unit.show() else None
+    found = unit.show()
+    return (unit, found) if found else None
 
 
 def may_have_unit(deployment: Deployment) -> bool:

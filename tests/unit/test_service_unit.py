@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from opencode_cloud.ops import lifecycle, service_unit
 from opencode_cloud.ops.service_unit import HostUnit, read
-from opencode_cloud.ops.shells import LocalShell
+from opencode_cloud.ops.shells import Done, LocalShell
 from opencode_cloud.settings import SettingsError, load
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.service_unit.host import host_script
@@ -20,6 +22,7 @@ from opencode_cloud.spec.service_unit.launchd import launchd_agent
 from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec, part, service_unit_spec
 from opencode_cloud.spec.service_unit.systemd import systemd_unit
 from opencode_cloud.spec.service_unit.windows import NAMESPACE, register, unregister, windows_task
+from tests.unit.cli_parts import STOPPED, container, deployment
 
 WITH_UNIT = {"image_source": "build", "service_unit": "true"}
 GIVEN_UP = 75
@@ -228,7 +231,7 @@ def test_an_agent_that_gives_up_ends_well(runs: Runs):
 LAUNCHCTL = """#!/bin/sh
 echo "$*" >> "$HOME/asked"
 case $1 in
-    print) [ -e "$HOME/loaded" ] ;;
+    print) case $2 in */*/*) [ -e "$HOME/loaded" ] ;; *) [ ! -e "$HOME/signed-out" ] ;; esac ;;
     bootstrap) touch "$HOME/loaded" ;;
     bootout) rm -f "$HOME/loaded" ;;
 esac
@@ -274,6 +277,14 @@ def test_an_agent_is_installed_started_stopped_and_removed(mac: Path):
     assert unit.show() is None
 
 
+def test_a_mac_that_nobody_is_signed_in_to_says_so(mac: Path):
+    (mac / "signed-out").touch()
+    done = LocalShell().run("exec sh -s install", stdin=host_script("local", spec()))
+    assert not done.ok
+    assert "An agent runs while" in done.err
+    assert not (mac / "Library").exists()
+
+
 # --- Windows ----------------------------------------------------------------
 
 
@@ -304,6 +315,79 @@ def test_the_tasks_xml_is_read_from_what_the_command_is_given():
     for command in (register("local"), unregister("local")):
         assert "-TaskPath '\\opencode-cloud\\' -TaskName 'local'" in command
         assert command.count('"') == 2, "cmd hands on one word"
+
+
+# --- starting and stopping by the unit --------------------------------------
+
+
+class FakeShell:
+    """A host whose unit is as it is told, and that remembers what it was told to do."""
+
+    name = "box"
+
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        self.told: list[str] = []
+
+    def words(self, *words: str) -> tuple[str, ...]:
+        return words
+
+    def run(self, script: str, *, stdin: str = "", seconds: float = 0) -> Done:
+        assert stdin.startswith("name=opencode-cloud-service-local\n")
+        assert seconds
+        verb = script.rpartition(" ")[2]
+        self.told.append(verb)
+        return Done(0, self.shown if verb == "show" else "", "")
+
+
+ACTIVE = "mode=user\nlinger=yes\nActiveState=active\nUnitFileState=enabled\n"
+STOPPED_UNIT = "mode=user\nlinger=yes\nActiveState=inactive\nUnitFileState=disabled\n"
+NO_POLICY: dict[str, Any] = {"RestartPolicy": {"Name": "no"}}
+
+
+def on(monkeypatch: pytest.MonkeyPatch, shown: str) -> FakeShell:
+    shell = FakeShell(shown)
+    monkeypatch.setattr(service_unit, "host_unit", lambda stack: HostUnit(stack, shell))
+    return shell
+
+
+def test_a_deployment_with_a_unit_is_stopped_by_it_before_docker_stops_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    shell = on(monkeypatch, ACTIVE)
+    found = deployment(container(host=NO_POLICY), **{"/containers/c0ffee/stop": None})
+    assert lifecycle.stop(found, lambda _: None)
+    assert shell.told == ["show", "stop"]
+
+
+def test_a_unit_that_has_nothing_to_stop_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    shell = on(monkeypatch, STOPPED_UNIT)
+    assert not lifecycle.stop(deployment(container(state=STOPPED, host=NO_POLICY)), lambda _: None)
+    assert shell.told == ["show"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        (ACTIVE, ["show"]),
+        (STOPPED_UNIT, ["show", "start"]),
+        (ACTIVE.replace("linger=yes", "linger=no"), ["show", "start"]),
+        (ACTIVE.replace("active", "failed"), ["show", "start"]),
+        ("", ["show"]),
+    ],
+)
+def test_a_unit_that_does_not_keep_it_running_is_started(
+    shown: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    shell = on(monkeypatch, shown)
+    assert lifecycle.supervise(deployment(container(host=NO_POLICY))) is ("start" in told)
+    assert shell.told == told
+
+
+def test_where_docker_restarts_it_no_host_is_asked(monkeypatch: pytest.MonkeyPatch):
+    shell = on(monkeypatch, ACTIVE)
+    assert not lifecycle.supervise(deployment())
+    assert shell.told == []
 
 
 # --- what a host says -------------------------------------------------------

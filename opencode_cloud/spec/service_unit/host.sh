@@ -1,8 +1,8 @@
 #!/bin/sh
-# What is done with a service unit on its host: host.sh install|remove|start|stop|show
+# What is done with a service unit on its host: host.sh check|install|remove|start|stop|show
 # Each can be done again. Removing a unit, and changing one, leaves the container running.
 set -eu
-# Assigned before this; the last three for install alone.
+# Assigned before this; the last three for check and install alone.
 name=${name:?} label=${label:?} mode=${mode:-} unit=${unit:-} agent=${agent:-}
 
 user=$(id -un)
@@ -98,7 +98,8 @@ detach() {
     systemd "$1" reset-failed "$name.service" 2> /dev/null || true
 }
 
-systemd_install() {
+# Sees that there can be a unit, before anything is changed for it.
+systemd_check() {
     if [ ! -d /run/systemd/system ]; then
         fail "$(uname -n) does not run systemd, and so can have no service unit. Docker itself can restart the \
 deployment: occ uninstall --unit"
@@ -107,11 +108,14 @@ deployment: occ uninstall --unit"
     if ! PATH=$path command -v docker > /dev/null; then
         fail "There is no docker command on $(uname -n) in $path. Install it: sudo apt-get install docker-cli"
     fi
+    if [ "$mode" = user ]; then linger; else as_root true; fi
+}
+
+systemd_install() {
+    systemd_check
     for each in $(modes); do
         if [ "$each" != "$mode" ]; then systemd_remove_one "$each"; fi
     done
-    # Nothing is written that could not run then.
-    if [ "$mode" = user ]; then linger; fi
     file=$(file_of "$mode")
     if ! printf '%s' "$unit" | cmp -s - "$file"; then
         if [ -e "$file" ]; then detach "$mode"; fi
@@ -166,7 +170,14 @@ agent_file() {
 
 domain=gui/$(id -u)
 
+launchd_check() {
+    if ! launchctl print "$domain" > /dev/null 2>&1; then
+        fail "An agent runs while $user is signed in to $(uname -n), and $user is not."
+    fi
+}
+
 launchd_install() {
+    launchd_check
     file=$(agent_file)
     if ! printf '%s' "$agent" | cmp -s - "$file"; then
         launchctl bootout "$domain/$label" 2> /dev/null || true
@@ -218,13 +229,13 @@ exec < /dev/null
 case $(uname -s) in
     Darwin)
         case $verb in
-            install | remove) "launchd_$verb" ;;
+            check | install | remove) "launchd_$verb" ;;
             *) if [ -e "$(agent_file)" ]; then "launchd_$verb"; fi ;;
         esac
         ;;
     *)
         case $verb in
-            install | remove) "systemd_$verb" ;;
+            check | install | remove) "systemd_$verb" ;;
             *) for each in $(modes); do "systemd_$verb" "$each"; done ;;
         esac
         ;;
