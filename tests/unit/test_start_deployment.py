@@ -12,7 +12,7 @@ import pytest
 from opencode_cloud.start.engine import Engine
 from opencode_cloud.start.plan import Context
 from opencode_cloud.start.process import Answer, CommandError
-from opencode_cloud.start.steps.deployment import Deployment, diagnostics
+from opencode_cloud.start.steps.deployment import Deployment, diagnostics, lock_holder
 from tests.unit.start_parts import Notes, RecordingRunner, context, ok
 
 
@@ -132,3 +132,21 @@ def test_of_all_that_pulumi_prints_the_reason_is_what_is_shown():
         "    error: port is already allocated",
     ]
     assert diagnostics(["error: no such stack"]) == []
+
+
+def test_who_holds_a_stack_is_found_in_what_pulumi_prints():
+    printed = [
+        "error: the stack is currently locked by 1 lock(s). Either wait for the others to end.",
+        "  file:///state/locks/x.json: created by ada@laptop (pid 42) at 2026-01-31T10:00:00Z",
+    ]
+    assert lock_holder(printed) == "ada@laptop (process 42), since 2026-01-31T10:00:00Z"
+    assert lock_holder(["error: something else"]) == ""
+
+
+def test_a_host_over_ssh_gets_no_more_at_once_than_one_connection_takes(tmp_path: Path):
+    over_ssh = context(tmp_path, stack="box")
+    file = over_ssh.paths.stack_file("box")
+    file.write_text("config:\n  opencode:target: ssh\n")
+    assert "--parallel" in Deployment(over_ssh).plan()[0]
+    file.write_text("config:\n  opencode:target: local\n")
+    assert "--parallel" not in Deployment(over_ssh).plan()[0]

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opencode_cloud import __version__
+from opencode_cloud.start import stack_file
+from opencode_cloud.start.errors import StartError
+from opencode_cloud.start.exports import backend_url
 from opencode_cloud.start.plan import Context, Outcome, Report
 from opencode_cloud.start.process import Answer, CommandError
 
@@ -18,8 +21,13 @@ UP_SECONDS = 1800
 OUTPUT_SECONDS = 60
 ENDING_SECONDS = 120
 """How long an interrupted Pulumi may take to finish what it is doing."""
+SSH_PARALLEL = 6
+"""Resources at once on a host over SSH. One connection takes ten sessions (sshd's MaxSessions), and
+a resource may hold one for a moment after it is done with it."""
 
 _RESOURCE = re.compile(r"^ \S+ +\S+?:(\w+) (\S+) (created|updated|replaced|deleted)\b", re.ASCII)
+_LOCKED = re.compile(r"created by (\S+@\S+) \(pid (\d+)\) at (\S+)")
+_FILES = "file://"
 _TAKEN = re.compile(r"is already in use by container|network with name \S+ already exists")
 
 
@@ -56,7 +64,10 @@ class Deployment:
         except CommandError as error:
             if not _TAKEN.search("\n".join(error.lines)) or not self._remove_left_over():
                 raise
-            report.note("removed what an interrupted run had left, and trying again")
+            report.note(
+                "removed a container or network of this deployment's that this state does not know "
+                "(an interrupted run left it, or it is another state's), and trying again"
+            )
             changed = self._up(report)
         except KeyboardInterrupt:
             # One that was interrupted before it could listen has left its lock.
@@ -86,7 +97,10 @@ class Deployment:
         # What was stopped or removed behind Pulumi's back is only seen by looking.
         refresh = () if self._runs() and not self.refresh else ("--refresh",)
         settings = ("--config-file", str(self.config_file)) if self.config_file else ()
-        return ("pulumi", "up", "--stack", self._stack, *options, *settings, *refresh)
+        values = stack_file.read(self.context.paths.stack_file(self._stack))
+        # More at once than one connection takes would each open one of their own.
+        few = ("--parallel", str(SSH_PARALLEL)) if values.get("target") == "ssh" else ()
+        return ("pulumi", "up", "--stack", self._stack, *options, *few, *settings, *refresh)
 
     def _runs(self) -> bool:
         name = self.context.container
@@ -117,6 +131,12 @@ class Deployment:
                 grace=ENDING_SECONDS,
             )
         except CommandError as error:
+            if holder := lock_holder(lines):
+                raise StartError(
+                    f"The stack {self._stack!r} is being changed by {holder}. Wait until that "
+                    "ends, and try again. If it was killed, or its machine is gone: pulumi cancel "
+                    f"--stack {self._stack}, and then try again."
+                ) from None
             raise CommandError("pulumi up failed:", diagnostics(lines) or error.lines) from None
         return sum(_RESOURCE.match(line) is not None for line in lines)
 
@@ -144,7 +164,10 @@ class Deployment:
 
     def _locks(self) -> list[Path]:
         """Give the locks on the stack whose owners were or are on this machine."""
-        folder = self.context.paths.state / ".pulumi" / "locks"
+        url = backend_url(self.context.paths, self.context.environment)
+        if not url.startswith(_FILES):
+            return []
+        folder = Path(url.removeprefix(_FILES)) / ".pulumi" / "locks"
         return [lock for lock in folder.rglob(f"opencode/{self._stack}/*.json") if lock_owner(lock)]
 
     def _remove_left_over(self) -> bool:
@@ -178,6 +201,12 @@ def diagnostics(lines: list[str]) -> list[str]:
         lines[lines.index("Diagnostics:") + 1 :],
     )
     return list(explained)
+
+
+def lock_holder(lines: list[str]) -> str:
+    """Find in what Pulumi printed who holds the stack, and since when; empty: nobody does."""
+    match = next((match for line in lines if (match := _LOCKED.search(line))), None)
+    return f"{match[1]} (process {match[2]}), since {match[3]}" if match else ""
 
 
 def lock_owner(lock: Path) -> int | None:
