@@ -97,14 +97,17 @@ def complaint(lines: Iterable[str]) -> str:
 def summary(results: Mapping[str, Ended]) -> list[str]:
     """Write what came of each: host, result, seconds, and what it complained of."""
     rows = [("host", "result", "seconds", "")]
-    rows += [
-        (name, _word(ended), f"{ended.seconds:.1f}", ended.error) for name, ended in results.items()
-    ]
+    rows += [(name, *_row(ended)) for name, ended in results.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         f"{name:<{widths[0]}}  {result:<{widths[1]}}  {seconds:>{widths[2]}}  {error}".rstrip()
         for name, result, seconds, error in rows
     ]
+
+
+def _row(ended: Ended) -> tuple[str, str, str]:
+    word = _word(ended)
+    return word, f"{ended.seconds:.1f}", "" if ended.error == word else ended.error
 
 
 def counted(results: Mapping[str, Ended]) -> str:
