@@ -8,7 +8,7 @@ from typing import Any
 
 from opencode_cloud.errors import OpencodeCloudError
 
-DONE, INTERRUPTED = 0, 130
+DONE, FAILED, INTERRUPTED = 0, 1, 130
 NOT_BEGUN = "not begun"
 
 MEMBER = "OPENCODE_CLOUD_SIDE_BY_SIDE"
@@ -97,9 +97,7 @@ def complaint(lines: Iterable[str]) -> str:
 def summary(results: Mapping[str, Ended]) -> list[str]:
     """Write what came of each: host, result, seconds, and what it complained of."""
     rows = [("host", "result", "seconds", "")]
-    rows += [
-        (name, _word(ended), f"{ended.seconds:.1f}", ended.error) for name, ended in results.items()
-    ]
+    rows += [(name, *_row(ended)) for name, ended in results.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         f"{name:<{widths[0]}}  {result:<{widths[1]}}  {seconds:>{widths[2]}}  {error}".rstrip()
@@ -107,9 +105,14 @@ def summary(results: Mapping[str, Ended]) -> list[str]:
     ]
 
 
+def _row(ended: Ended) -> tuple[str, str, str]:
+    word = _word(ended)
+    return word, f"{ended.seconds:.1f}", "" if ended.error == word else ended.error
+
+
 def counted(results: Mapping[str, Ended]) -> str:
     """Say how many came to what: `2 done, 1 failed`."""
-    words = [_word(ended).partition(" (")[0] for ended in results.values()]
+    words = [_word(ended) for ended in results.values()]
     return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
 
 
@@ -118,4 +121,5 @@ def _word(ended: Ended) -> str:
         return "done"
     if ended.exit_code == INTERRUPTED:
         return NOT_BEGUN if ended.error == NOT_BEGUN else "stopped"
-    return "failed" if ended.exit_code == 1 else f"failed (exit code {ended.exit_code})"
+    # Some say something by it that is no failure, such as `occ update --check`.
+    return "failed" if ended.exit_code == FAILED else f"exit code {ended.exit_code}"

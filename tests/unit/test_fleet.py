@@ -184,13 +184,13 @@ def test_the_summary_has_a_row_for_each_with_the_first_line_of_what_went_wrong()
         "z": Ended(3, 1),
     }
     assert summary(results) == [
-        "host   result                seconds",
-        "alpha  done                     12.3",
-        "beta   failed                    0.4  it cannot be reached",
-        "local  not begun                 0.0  not begun",
-        "z      failed (exit code 3)      1.0",
+        "host   result       seconds",
+        "alpha  done            12.3",
+        "beta   failed           0.4  it cannot be reached",
+        "local  not begun        0.0",
+        "z      exit code 3      1.0",
     ]
-    assert counted(results) == "1 done, 2 failed, 1 not begun"
+    assert counted(results) == "1 done, 1 failed, 1 not begun, 1 exit code 3"
 
 
 def test_what_a_command_complained_of_is_its_own_sentence():
