@@ -21,6 +21,8 @@ from tests.machine.conftest import KEPT, RemoteOperator, remote_operator
 from tests.machine.host import Host
 
 ROOTLESS = """
+# Where the tool looks for it; Debian has it elsewhere.
+ln -s /usr/bin/docker /usr/share/docker.io/contrib/docker
 mkdir -p /dev/net && mknod /dev/net/tun c 10 200 && chmod 666 /dev/net/tun
 useradd --create-home --shell /bin/bash rob && loginctl enable-linger rob
 cp -r /home/ada/.ssh /home/rob/ && chown -R rob: /home/rob/.ssh
