@@ -123,6 +123,8 @@ def default(
     unset: Annotated[bool, typer.Option("--unset", help="Mean `local` again.")] = False,
 ) -> None:
     """Say which host is meant where neither --host nor OPENCODE_STACK names one, or choose it."""
+    from opencode_cloud.ops.hosts.registry import require_stack
+
     options = options_of(context)
     refuse_json(options, "host default")
     if name and unset:
@@ -131,10 +133,7 @@ def default(
         print(default_host.read())
         return
     chosen = name or project.DEFAULT_STACK
-    if chosen != project.DEFAULT_STACK:
-        from opencode_cloud.ops.hosts.registry import host_of
-
-        host_of(project.folder(), chosen)
+    require_stack(project.folder(), chosen)
     default_host.write(chosen)
     options.say(f"Commands that name no host are about {chosen!r} from now on.")
 

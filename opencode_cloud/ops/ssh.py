@@ -132,8 +132,16 @@ class Ssh:
     def _ssh(self, words: tuple[str, ...], stdin: str, seconds: float) -> Done:
         done = self._call(words, stdin, seconds)
         if done.code == _FAILED:
-            raise SshError(explained(self.address, done.err), done.err)
+            said = self._said_by_jump_hosts() if _BY_A_JUMP.search(done.err) else ""
+            raise SshError(explained(self.address, said or done.err), said or done.err)
         return done
+
+    def _said_by_jump_hosts(self) -> str:
+        """Ask once more, by a connection of its own: a shared one hides what its jump hosts say."""
+        alone = ("-o", "ControlPath=none", "-o", "ControlPersist=no")
+        # The first word on a matter is the one that holds.
+        words = ("ssh", *alone, *options(self.address, self.files), "--", self.address.destination)
+        return self._call((*words, "true"), "", CONNECT_SECONDS * 2).err
 
     def _call(self, words: tuple[str, ...], stdin: str, seconds: float) -> Done:
         try:

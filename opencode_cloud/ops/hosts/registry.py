@@ -10,6 +10,7 @@ from opencode_cloud.ops import default_host
 from opencode_cloud.ops.docker_host import require_stack_name
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.hosts.look import Look
+from opencode_cloud.ops.project import DEFAULT_STACK
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.spec.ssh import SshAddress
 from opencode_cloud.start import stack_file
@@ -111,7 +112,7 @@ def new_host(root: Path, name: str) -> Host:
     """
     require_stack_name(name)
     made = Host(name, {}, Paths.of(root, os.environ))
-    if name == "local":
+    if name == DEFAULT_STACK:
         raise OperationError(
             "'local' is this machine's own deployment: give the host another name."
         )
@@ -132,6 +133,17 @@ def hosts(root: Path) -> list[Host]:
         for file in files
     )
     return [each for each in found if each.settings.get("target") == TARGET]
+
+
+def require_stack(root: Path, name: str) -> None:
+    """See that there is a stack of that name, on a host or on this machine.
+
+    Raises:
+        OperationError: there is none.
+    """
+    require_stack_name(name)
+    if name != DEFAULT_STACK and not Paths.of(root, os.environ).stack_file(name).is_file():
+        host_of(root, name)
 
 
 def host_of(root: Path, name: str) -> Host:
