@@ -1,6 +1,8 @@
 """An image that is built on this machine, and sent to a host without a registry."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -32,6 +34,13 @@ def names_there(there: Host, stack: str) -> list[str]:
     return shown.split()
 
 
+def refused(sender: RemoteOperator) -> str:
+    """What `occ start` says, behind its progress, of what it cannot do."""
+    done = sender.occ.attempt("start")
+    assert done.returncode == 1, done
+    return done.stderr.decode().partition("occ: ")[2]
+
+
 def test_plain_pulumi_says_how_an_image_is_sent_that_is_not_there(sender: RemoteOperator):
     with pytest.raises(PulumiFailedError) as caught:
         sender.deployment.stack.up()
@@ -41,7 +50,7 @@ def test_plain_pulumi_says_how_an_image_is_sent_that_is_not_there(sender: Remote
 
 def test_a_base_that_the_host_cannot_get_is_told_with_the_way_out(sender: RemoteOperator):
     sender.occ("config", "set", "image_built_on", "host")
-    said = sender.occ.refused("start")
+    said = refused(sender)
     sender.occ("config", "set", "image_built_on", "here")
     assert "image_built_on here" in said
 
@@ -52,6 +61,26 @@ def test_what_is_cut_off_on_the_way_leaves_nothing_there(sender: RemoteOperator)
         screen.press("\x03")
         assert screen.ends() == 130
     assert names_there(sender.there, sender.stack) == []
+
+
+@contextmanager
+def small_disk(there: Host) -> Iterator[None]:
+    """Give its Docker engine a disk that no image of ours fits on."""
+    stop, start = "systemctl stop docker.socket docker", "systemctl start docker"
+    folder = "/var/lib/docker"
+    there.as_root(f"{stop} && mount -t tmpfs -o size=200m disk {folder} && {start}")
+    try:
+        yield
+    finally:
+        there.as_root(f"{stop} && umount -R {folder} && {start}")
+
+
+def test_a_full_disk_is_told_and_what_did_not_fit_is_gone(sender: RemoteOperator):
+    with small_disk(sender.there):
+        said = refused(sender)
+        assert "no space left on device" in said
+        assert "The image was not sent" in said
+        assert names_there(sender.there, sender.stack) == []
 
 
 def test_an_image_is_built_here_and_runs_there(sender: RemoteOperator):
