@@ -173,6 +173,7 @@ def _timed(made: Fleet, these: list[str], memory: int, way: Round, parallel: int
         way.seconds.append(
             seconds(lambda: _occ(made, *named, "--parallel", str(parallel), "start"))
         )
+    print(f"  {len(these)} hosts, {parallel} at once: {way.seconds[-1]:.1f} s", flush=True)
     way.here.append(_own_processor() - own)
     way.there.append(sum(map(_processor, made.hosts.values())) - theirs)
 

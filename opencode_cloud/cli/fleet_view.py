@@ -31,6 +31,7 @@ class View:
         self._waiting = len(names)
         self._doing: dict[str, tuple[float, str]] = {}
         self._printed: dict[str, float] = {}
+        self._spoke: set[str] = set()
         self._live: Live | None = None
 
     @contextmanager
@@ -72,23 +73,18 @@ class View:
 
     def prints(self, name: str, line: str, *, error: bool) -> None:
         """Print a line of its."""
+        self._spoke.add(name)
         stream = sys.stderr if error else sys.stdout
-        if self._live and stream.isatty():
-            # Above the live lines, on the same terminal.
-            from rich.text import Text
-
-            text = Text.assemble((self._prefix(name), self._colors[name]), line)
-            self._live.console.print(text, soft_wrap=True)
-            return
         prefix = self._prefix(name)
-        if self._color and stream.isatty():
-            from rich.text import Text
-
-            _console(color=True, stderr=error).print(
-                Text.assemble((prefix, self._colors[name]), line), soft_wrap=True
-            )
+        if not (stream.isatty() and (self._live or self._color)):
+            print(f"{prefix}{line}", file=stream, flush=True)
             return
-        print(f"{prefix}{line}", file=stream, flush=True)
+        from rich.text import Text
+
+        # Above the live lines, where there are some on the same terminal.
+        live = self._live.console if self._live else None
+        console = live or _console(color=True, stderr=error)
+        console.print(Text.assemble((prefix, self._colors[name]), line), soft_wrap=True)
 
     def ends(self, name: str) -> None:
         """Take its line away."""
@@ -131,7 +127,10 @@ class View:
 
         now = time.monotonic()
         shown = Text(no_wrap=True, overflow="ellipsis")
-        for name, (began, text) in self._doing.items():
+        for name, (began, text) in list(self._doing.items()):
+            if name in self._spoke and not text:
+                # Such as logs that are followed: its lines are what there is to see.
+                continue
             shown.append(self._prefix(name), self._colors[name])
             shown.append(f"{now - began:3.0f} s  {text}\n")
         if self._waiting:
