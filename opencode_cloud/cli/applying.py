@@ -44,7 +44,7 @@ def apply(
     since = datetime.now(UTC)
     with (
         lock.changing(program.paths, program.stack, what),
-        LiveLine(f"Applying the settings of {program.stack}", options) as line,
+        LiveLine(f"Applying the settings of {program.stack}{options.there}", options) as line,
     ):
         report = Reporting(line, options)
         settings = program.settings(config_file)
@@ -65,7 +65,7 @@ def apply(
     count = "1 resource" if changed == 1 else f"{changed} resources"
     did = f"Applied: {count} changed" if changed else "Nothing was to be changed"
     # Beside a command's JSON, it is for people.
-    text = f"{did}. opencode answers at {deployment.url} ({took:.0f} s)"
+    text = f"{did}. opencode answers at {deployment.url}{options.there} ({took:.0f} s)"
     if not options.quiet:
         print(text, file=sys.stderr if options.json else sys.stdout)
 

@@ -64,7 +64,7 @@ def create(
     options = options_of(context)
     place = _place(options, to)
     with _interruptible("The backup was stopped; nothing is left of it."):
-        with LiveLine(f"Backing up {options.host}", options) as line:
+        with LiveLine(f"Backing up {options.host}{options.there}", options) as line:
             made = backup.create(
                 _target(options),
                 place,
@@ -155,7 +155,7 @@ def restore(context: typer.Context, file: File, *, identity: Identity = None) ->
 
     with (
         lock.changing(project.paths(), options.host, options.occ("backup", "restore", file)),
-        LiveLine(f"Restoring {options.host}", options) as line,
+        LiveLine(f"Restoring {options.host}{options.there}", options) as line,
     ):
         runs = backup.restore(
             target,
@@ -170,7 +170,7 @@ def restore(context: typer.Context, file: File, *, identity: Identity = None) ->
 def _say_restored(options: Options, *, runs: bool) -> None:
     if runs:
         deployment = options.deployment()
-        options.say(f"Restored. opencode answers at {deployment.url}")
+        options.say(f"Restored. opencode answers at {deployment.url}{options.there}")
         return
     try:
         options.deployment()

@@ -65,8 +65,10 @@ def _set(options: Options, timers: "Timers", *, at: str, weekly: bool, words: li
     command = [_command(), "--host", options.host, "--quiet", "backup", "create", *words]
     units = backup_units(options.host, command, environment, at=at or NIGHT, weekly=weekly)
     timers.install(units)
+    # It is this machine that runs them, wherever the deployment is.
+    by = f", by this machine, of what is{options.there}" if options.there else ""
     options.say(
-        f"Every {'Sunday' if weekly else 'day'} at {at or NIGHT}. What the runs print: "
+        f"Every {'Sunday' if weekly else 'day'} at {at or NIGHT}{by}. What the runs print: "
         f"{timers.logs_command(units.name)}"
     )
     if timers.ends_with_sign_out():

@@ -22,7 +22,7 @@ Mounts = Annotated[
     typer.Option(
         "--mount",
         metavar="FOLDER:PATH[:ro]",
-        help="A folder of this machine to mount, this time alone. May be said again.",
+        help="A folder of the machine to mount, this time alone. May be said again.",
         show_default=False,
     ),
 ]
@@ -127,10 +127,10 @@ def _start_container(options: Options) -> None:
 
     deployment = options.deployment()
     began = time.monotonic()
-    with LiveLine(f"Starting {deployment.stack}", options) as line:
+    with LiveLine(f"Starting {deployment.stack}{options.there}", options) as line:
         changed = lifecycle.start(deployment, line)
     took = time.monotonic() - began
-    url = deployment.url
+    url = f"{deployment.url}{options.there}"
     options.say(f"opencode answers at {url} ({took:.0f} s)" if changed else f"It runs: {url}")
 
 
@@ -141,10 +141,10 @@ def stop(context: typer.Context) -> None:
     options = options_of(context)
     refuse_json(options, "stop")
     deployment = options.deployment()
-    with LiveLine(f"Stopping {deployment.stack}", options) as line:
+    with LiveLine(f"Stopping {deployment.stack}{options.there}", options) as line:
         changed = lifecycle.stop(deployment, line)
     said = "Stopped" if changed else "It was stopped already"
-    options.say(f"{said}, and stays so until: {options.occ('start')}")
+    options.say(f"{said}{options.there}, and stays so until: {options.occ('start')}")
 
 
 def restart(context: typer.Context) -> None:
@@ -155,10 +155,10 @@ def restart(context: typer.Context) -> None:
     refuse_json(options, "restart")
     deployment = options.needed()
     began = time.monotonic()
-    with LiveLine(f"Restarting {deployment.stack}", options) as line:
+    with LiveLine(f"Restarting {deployment.stack}{options.there}", options) as line:
         lifecycle.restart(deployment, line)
     took = time.monotonic() - began
-    options.say(f"opencode answers at {deployment.url} again ({took:.0f} s)")
+    options.say(f"opencode answers at {deployment.url}{options.there} again ({took:.0f} s)")
 
 
 def register(app: typer.Typer) -> None:

@@ -70,6 +70,12 @@ class Options:
         """
         return docker_host_of(self.host, project.folder())
 
+    @property
+    def there(self) -> str:
+        """` on ada@box`, to be said behind what is there; empty: it is this machine."""
+        host = self.docker_host()
+        return f" on {host.name}" if host.is_remote else ""
+
     def engine(self) -> Engine:
         """Give the Docker engine that is meant.
 

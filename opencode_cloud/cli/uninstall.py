@@ -70,16 +70,19 @@ def uninstall(
     wish = uninstall.Wish(data=data, all=everything, force=force)
     if data and confirm and confirm != options.host:
         raise _wrong_name(options, confirm)
+    # Asked now: its settings, which name its machine, go too.
+    there = options.there
     plan = uninstall.plan(program, engine, wish)
     if plan.is_nothing:
-        options.say(f"There is nothing of {options.host!r} to remove.")
+        options.say(f"There is nothing of {options.host!r}{there} to remove.")
     else:
-        _show(options, plan)
+        _show(options, plan, there)
         _agree(options, plan, confirm)
-        with LiveLine(f"Removing {options.host}", options) as line:
+        with LiveLine(f"Removing {options.host}{there}", options) as line:
             uninstall.carry_out(plan, program, engine, wish, Reporting(line, options))
-        options.say(f"Removed {options.host}.")
-    _show_left(options, list(uninstall_plan.left(paths, uninstall.again(plan, engine))))
+        options.say(f"Removed {options.host}{there}.")
+    left = list(uninstall_plan.left(paths, uninstall.again(plan, engine)))
+    _show_left(options, left, there.removeprefix(" "))
 
 
 def _uninstall_unit(options: Options) -> None:
@@ -102,8 +105,8 @@ def _uninstall_unit(options: Options) -> None:
         options.say(f"Removed {', '.join(each.file for each in left)}.")
 
 
-def _show(options: Options, plan: "Plan") -> None:
-    options.say(f"This removes, of the deployment {plan.stack!r}:")
+def _show(options: Options, plan: "Plan", there: str) -> None:
+    options.say(f"This removes, of the deployment {plan.stack!r}{there}:")
     for line in plan.lines:
         options.say(f"  {line}")
     if not plan.data:
@@ -150,7 +153,7 @@ def _wrong_name(options: Options, typed: str) -> OperationError:
     )
 
 
-def _show_left(options: Options, left: "list[Left]") -> None:
+def _show_left(options: Options, left: "list[Left]", there: str) -> None:
     if not left:
         options.say("Nothing of it is left.")
         return
@@ -158,7 +161,8 @@ def _show_left(options: Options, left: "list[Left]") -> None:
     for each in left:
         options.say(f"  {each.what}")
         if each.remove:
-            options.say(f"      {each.remove}")
+            where = f"{there}: " if there and each.on_host else ""
+            options.say(f"      {where}{each.remove}")
 
 
 def register(app: typer.Typer) -> None:

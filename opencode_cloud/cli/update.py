@@ -163,7 +163,7 @@ def _update(options: Options, to: str) -> None:
     program = _program(options)
     with (
         lock.changing(program.paths, program.stack, command),
-        LiveLine(f"Updating {options.host}", options) as line,
+        LiveLine(f"Updating {options.host}{options.there}", options) as line,
     ):
         updater = _updater(options, line)
         aim = updater.aim(to, program.settings())
@@ -239,7 +239,7 @@ def _roll_back(options: Options, name: str, *, keep_data: bool) -> None:
     program = _program(options)
     with (
         lock.changing(program.paths, program.stack, command),
-        LiveLine(f"Going back with {options.host}", options) as line,
+        LiveLine(f"Going back with {options.host}{options.there}", options) as line,
     ):
         updater = _updater(options, line)
         target = updater.unfinished() or updater.points.find(name)

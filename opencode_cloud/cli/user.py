@@ -94,7 +94,7 @@ def _give_password(
 
     change(deployment, verb, name, password=password)
     did = "can sign in" if verb == "add" else "has a new password"
-    options.say(f"{name} {did}: {deployment.url}")
+    options.say(f"{name} {did}: {deployment.url}{options.there}")
     if generate:
         if not options.quiet:
             print("Password, shown only now: ", end="")

@@ -172,7 +172,9 @@ def stacks(engine: Engine) -> list[str]:
 
 def _missing(stack: str, engine: Engine) -> NoDeploymentError:
     known = stacks(engine)
-    text = f"There is no deployment {stack!r} on this Docker host."
+    host = docker_host_of(stack, folder())
+    where = host.name if host.is_remote else "this Docker host"
+    text = f"There is no deployment {stack!r} on {where}."
     if close := difflib.get_close_matches(stack, known, n=1):
         text += f" Did you mean --host {close[0]}?"
     elif known:

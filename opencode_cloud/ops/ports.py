@@ -131,7 +131,7 @@ def listeners(host: DockerHost | None) -> Listeners:
 def _described(address: str, port: int, container: str, host: DockerHost | None) -> PortProblem:
     there = listeners(host)
     program = "" if container else there.owner(port)
-    number = program.rpartition("(process ")[2].rstrip(")")
+    number = program.partition("(process ")[2].rstrip(")")
     if container:
         to_free = f"docker stop {container}"
     elif number:

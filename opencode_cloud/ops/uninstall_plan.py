@@ -192,6 +192,8 @@ class Left:
     what: str
     remove: str
     """Empty: it had better stay."""
+    on_host: bool = False
+    """Whether it is on the deployment's machine, whichever that is."""
 
 
 def left(paths: Paths, plan: Plan) -> Iterator[Left]:
@@ -204,6 +206,7 @@ def left(paths: Paths, plan: Plan) -> Iterator[Left]:
             f"the data, in {len(plan.docker.volumes)} volumes, which the next deployment of this "
             f"name finds again:\n{shown}",
             f"docker volume rm {names}",
+            on_host=True,
         )
     for folder, what in (
         (paths.backups(stack), "backups"),
@@ -212,7 +215,7 @@ def left(paths: Paths, plan: Plan) -> Iterator[Left]:
         if folder.is_dir() and any(folder.iterdir()):
             yield Left(f"{what}, in {folder}", f"rm -r {folder}")
     for image in plan.docker.pulled:
-        yield Left(f"the image {image}", f"docker image rm {image}")
+        yield Left(f"the image {image}", f"docker image rm {image}", on_host=True)
     yield from _shared(paths, plan)
 
 

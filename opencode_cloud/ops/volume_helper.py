@@ -87,7 +87,12 @@ def users_of(target: Target) -> list[str]:
     """Give the names of the containers that run with one of the stack's volumes."""
     names = json.dumps({"volume": [target.volume(volume) for volume in Volume]})
     found = target.engine.get("/containers/json", filters=names)
-    return sorted(container["Names"][0].lstrip("/") for container in found)
+    return sorted(
+        container["Names"][0].lstrip("/")
+        for container in found
+        # In the list, one that has just stopped may still seem to run.
+        if target.engine.get(f"/containers/{container['Id']}/json")["State"]["Running"]
+    )
 
 
 @dataclass
