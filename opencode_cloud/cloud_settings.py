@@ -56,7 +56,11 @@ _PUBLIC_KEY = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|")
 _USER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_HASH = re.compile(r"\$(?:y|6)\$[A-Za-z0-9./$=,]{20,200}|")
+# crypt(5), as docker/accounts takes them: yescrypt, and SHA-512 with its rounds.
+_HASH = re.compile(
+    r"\$y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}"
+    r"|\$6\$(?:rounds=[1-9][0-9]{3,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}|"
+)
 
 
 def _word(value: str) -> str:
