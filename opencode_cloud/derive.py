@@ -43,17 +43,17 @@ def project_config() -> dict[str, dict[str, Any]]:
     """Make the ``config:`` block of ``Pulumi.yaml``.
 
     What has another default on a rented machine is not in it: Pulumi would fill the default
-    in, and what nobody set could not be told from what somebody did.
+    in, and what nobody set could not be told from what somebody did. Nor is what has to be
+    encrypted, as Pulumi would want the default to be.
     """
     return {
         key: {
             "type": PULUMI_TYPES[field["type"]],
             "description": field["description"],
             "default": field["default"],
-            **({"secret": True} if field.get("writeOnly") else {}),
         }
         for key, field in _properties().items()
-        if key not in CLOUD_DEFAULTS
+        if key not in CLOUD_DEFAULTS and not field.get("writeOnly")
     }
 
 

@@ -8,7 +8,7 @@ schema of the stack files, and the table in ``docs/settings.md``.
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -833,6 +833,26 @@ def load(raw: Mapping[str, Any], stack: str) -> Settings:
     except ValidationError as error:
         problems = [_problem(details) for details in error.errors()]
         raise SettingsError(stack, problems) from None
+
+
+def unencrypted(configuration: Mapping[str, Any], encrypted: Collection[str]) -> list[Problem]:
+    """Find what stands readable in a stack's file and must not.
+
+    Args:
+        configuration: all keys of the stack, with their namespaces.
+        encrypted: those whose values are encrypted in its file.
+    """
+    return [
+        Problem(
+            name,
+            None,
+            "is not encrypted in the stack's file, where whoever reads the file reads it",
+            f"pulumi config set --secret {NAMESPACE}:{name}, with a new value if anybody else "
+            "could read this one",
+        )
+        for name in sorted(SECRETS)
+        if configuration.get(key := f"{NAMESPACE}:{name}") and key not in encrypted
+    ]
 
 
 def default(name: str, target: str = Target.LOCAL) -> Any:
