@@ -68,31 +68,31 @@ def put_into_place() -> None:
         try:
             with tarfile.open(fileobj=sys.stdin.buffer, mode="r|*") as archive:
                 archive.extractall(incoming, filter="data")
-        except (tarfile.TarError, EOFError) as error:
+        except (tarfile.TarError, EOFError, OSError) as error:
             sys.exit(f"the archive on standard input cannot be read: {error}. Nothing was changed.")
         if not (incoming / END).is_file():
             sys.exit("the archive on standard input ends too early. Nothing was changed.")
         (incoming / END).unlink()
-        found = [path.relative_to(incoming) for path in incoming.rglob("*") if path.is_file()]
-        for path in found:
+        files = [path.relative_to(incoming) for path in incoming.rglob("*") if path.is_file()]
+        for path in files:
             if not any(path.is_relative_to(place) for place in PLACES):
-                sys.exit(
-                    f"the archive holds /{path}, which is no place of ours. Nothing was changed."
-                )
-        for folder_name in REPLACED:
-            kept = {path for path in found if path.is_relative_to(folder_name)}
-            for path in Path("/", folder_name).rglob("*"):
-                if path.is_file() and path.relative_to("/") not in kept:
-                    path.unlink()
-        for path in found:
-            target = Path("/", path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # In one move: this program, too, is replaced while it runs.
-            new = target.with_name(f".{target.name}.new")
-            shutil.move(incoming / path, new)
-            os.chown(new, 0, 0)
-            new.rename(target)
+                sys.exit(f"the archive holds /{path}, no place of ours. Nothing was changed.")
+        for path in files:
+            move(incoming / path, Path("/", path))
+    for folder in REPLACED:
+        for path in Path("/", folder).rglob("*"):
+            if path.is_file() and path.relative_to("/") not in files:
+                path.unlink()
     run("systemctl", "daemon-reload")
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a file in the place of another at once: this program, too, is replaced while it runs."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f".{target.name}.new")
+    shutil.move(source, new)
+    os.chown(new, 0, 0)
+    new.rename(target)
 
 
 def apply() -> int:
@@ -128,7 +128,7 @@ class Report:
         """Go on to a step."""
         self._lines.clear()
         self._began = time.monotonic()
-        self.status |= {"step": step, "since": now()}
+        self.status |= {"step": step, "since": now(), "lines": []}
         self.say(f"== {step}")
         self._lines.clear()
         self._write()
@@ -144,18 +144,16 @@ class Report:
         """Note how long the step took."""
         seconds = round(time.monotonic() - self._began, 1)
         self.status["seconds"][self.status["step"]] = seconds
+        self.status["lines"] = list(self._lines)
         self.say(f"== {self.status['step']}: {seconds} s")
-        self._lines.pop()
 
     def end(self, code: int) -> None:
         """Say how the run ended."""
         state = {DONE: "applied", WAITS: "waiting"}.get(code, "failed")
         self.status |= {"state": state, "since": now()}
         if code == DONE:
-            self.status["step"] = ""
+            self.status |= {"step": "", "lines": []}
             self.status["certificate"] = read_json(STATE / "certificate.json")
-        else:
-            self.status["lines"] = list(self._lines)
         self.say(f"== {state}")
         self._write()
 

@@ -26,7 +26,7 @@ def serving(
     configuration = folder / "config.yml"
     configuration.write_text(
         "version: 0.1\n"
-        "log: {level: error}\n"
+        "log: {level: error, accesslog: {disabled: true}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'images'}}}}}\n"
         f"http: {{addr: {address}{tls}}}\n"
     )
