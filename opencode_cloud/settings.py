@@ -620,6 +620,16 @@ class Settings(CloudSettings):
             f"pulumi config set {NAMESPACE}:allow_network_exposure true",
         )
 
+    @field_validator("service_unit")
+    @classmethod
+    def _clouds_have_their_own_unit(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value or info.data.get("target") not in CLOUDS:
+            return value
+        raise wrong(
+            "is true, and a rented machine has a unit of its own that brings the deployment up",
+            f"pulumi config rm {NAMESPACE}:service_unit",
+        )
+
     @field_validator("tls")
     @classmethod
     def _clouds_speak_https(cls, value: str, info: ValidationInfo) -> str:

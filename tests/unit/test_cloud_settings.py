@@ -83,6 +83,7 @@ def test_everybody_may_try_ssh_only_when_that_is_said():
         ("ssh_public_key", f'command="sh" {KEY}', "is no public key"),
         ("region", "here; reboot", "is no name"),
         ("data_disk_gb", "1", "greater than or equal to 10"),
+        ("service_unit", "true", "has a unit of its own"),
         ("first_user", "Ada", "cannot be a user name"),
     ],
 )
