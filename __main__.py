@@ -12,7 +12,7 @@ from pulumi.runtime.config import (
 )
 
 from opencode_cloud.environment import SECRET, environment, problems, secret_value
-from opencode_cloud.settings import SettingsError, load, own
+from opencode_cloud.settings import SettingsError, load, own, unencrypted
 
 stack = pulumi.get_stack()
 # Pulumi's Config answers for one key at a time; to refuse a key that is not a
@@ -22,7 +22,7 @@ configuration = {**get_config_env(), **CONFIG.get()}
 encrypted = {key for key in configuration if is_config_secret(key)}
 encrypted.update(get_config_secret_keys_env())
 
-if found := problems(configuration, encrypted):
+if found := problems(configuration, encrypted) + unencrypted(configuration, encrypted):
     raise pulumi.RunError(str(SettingsError(stack, found)))
 try:
     settings = load(own(configuration), stack)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from opencode_cloud.cli.docs import reference
+from opencode_cloud.cloud_settings import CLOUD_DEFAULTS
 from opencode_cloud.environment import ENV, SECRET
 from opencode_cloud.json_schemas import OUTPUTS, as_text
 from opencode_cloud.settings import NAMESPACE, Settings, as_config
@@ -23,6 +24,7 @@ PULUMI_TYPES = {"integer": "integer", "boolean": "boolean", "string": "string"}
 
 
 _ENCRYPTED = "A secret for opencode. `occ secret set` writes it."
+_TEXT = {"type": "string"}
 _PLAIN = "A variable for opencode, and nothing secret. `occ env set` writes it."
 
 
@@ -38,7 +40,12 @@ def _properties() -> dict[str, dict[str, Any]]:
 
 
 def project_config() -> dict[str, dict[str, Any]]:
-    """Make the ``config:`` block of ``Pulumi.yaml``."""
+    """Make the ``config:`` block of ``Pulumi.yaml``.
+
+    What has another default on a rented machine is not in it: Pulumi would fill the default
+    in, and what nobody set could not be told from what somebody did. Nor is what has to be
+    encrypted, as Pulumi would want the default to be.
+    """
     return {
         key: {
             "type": PULUMI_TYPES[field["type"]],
@@ -46,6 +53,7 @@ def project_config() -> dict[str, dict[str, Any]]:
             "default": field["default"],
         }
         for key, field in _properties().items()
+        if key not in CLOUD_DEFAULTS and not field.get("writeOnly")
     }
 
 
@@ -56,7 +64,8 @@ def stack_schema() -> dict[str, Any]:
     boolean may stand as one too.
     """
     properties = {
-        f"{NAMESPACE}:{key}": _accepting_text(field) for key, field in _properties().items()
+        f"{NAMESPACE}:{key}": _accepting_text(field) | _encrypted(field)
+        for key, field in _properties().items()
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -81,9 +90,16 @@ def stack_schema() -> dict[str, Any]:
     }
 
 
+def _encrypted(field: dict[str, Any]) -> dict[str, Any]:
+    """Make a sensitive setting one that has to be encrypted."""
+    if not field.get("writeOnly"):
+        return {}
+    return {"type": ["object", "string"], "anyOf": [_closed({"secure": _TEXT}), {"const": ""}]}
+
+
 def _secret() -> dict[str, Any]:
     """Make the schema of a secret: encrypted, with or without when it was set."""
-    encrypted = _closed({"secure": {"type": "string"}})
+    encrypted = _closed({"secure": _TEXT})
     whole = _closed({"set": {"type": "string"}, "value": encrypted})
     return {"anyOf": [encrypted, whole], "description": _ENCRYPTED}
 

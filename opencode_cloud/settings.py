@@ -8,7 +8,7 @@ schema of the stack files, and the table in ``docs/settings.md``.
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,16 +16,17 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
+from opencode_cloud.cloud_settings import CLOUD_DEFAULTS, CLOUDS, CloudSettings, Target
 from opencode_cloud.errors import OpencodeCloudError
+from opencode_cloud.setting_error import wrong
 from opencode_cloud.spec.mounts import BindMount, MountError, join_mounts, parse_mounts
 
 NAMESPACE = "opencode"
@@ -33,13 +34,6 @@ NAMESPACE = "opencode"
 
 
 _HTTPS_PORT = 443
-
-
-class Target(StrEnum):
-    """Where a deployment's Docker host is; each has a module in ``stacks/``."""
-
-    LOCAL = "local"
-    SSH = "ssh"
 
 
 class BootMode(StrEnum):
@@ -63,16 +57,11 @@ class BuiltOn(StrEnum):
     HERE = "here"
 
 
-def _wrong(why: str, fix: str) -> PydanticCustomError:
-    # Braces would be read as placeholders of the message's context.
-    return PydanticCustomError("setting", "{why}", {"why": why, "fix": fix})
-
-
 def _address(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        raise _wrong(
+        raise wrong(
             "is not an IP address",
             "give one of this machine's addresses, such as 127.0.0.1 or ::1",
         ) from None
@@ -85,7 +74,7 @@ _BY_DIGEST = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*@sha256:[0-9a-f]{64}")
 
 def _by_digest(value: str) -> str:
     if value and not _BY_DIGEST.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "names no digest, so what it is could change under you",
             "write it as REPOSITORY@sha256:<64 hex digits>",
         )
@@ -97,15 +86,15 @@ def _pem_file(value: str) -> str:
         return value
     path = Path(value)
     if not path.is_absolute():
-        raise _wrong("is not an absolute path", "write the whole path, from /")
+        raise wrong("is not an absolute path", "write the whole path, from /")
     fix = "name a file of PEM certificates"
     try:
         if not path.is_file():
-            raise _wrong("does not exist or is not a file", fix)
+            raise wrong("does not exist or is not a file", fix)
         if "-----BEGIN CERTIFICATE-----" not in path.read_text(errors="replace"):
-            raise _wrong("holds no PEM certificate", fix)
+            raise wrong("holds no PEM certificate", fix)
     except OSError as error:
-        raise _wrong(f"cannot be read: {error.strerror}", fix) from None
+        raise wrong(f"cannot be read: {error.strerror}", fix) from None
     return value
 
 
@@ -131,7 +120,7 @@ def _tls(value: str) -> str:
         return value
     # The last label of an address is a number, that of a name never is.
     if not _HOSTNAME.fullmatch(value) or "." not in value or value.rpartition(".")[2].isdecimal():
-        raise _wrong(
+        raise wrong(
             "is neither off, internal or sslip, nor a domain name",
             "give one of these, or the name under which the world finds this deployment, "
             "such as opencode.example.org",
@@ -145,7 +134,7 @@ def _public_address(value: str) -> str:
 
 def _hostname(value: str) -> str:
     if not _HOSTNAME.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             f"holds {value!r}, which is not a host name",
             "write names in small letters, without scheme and port, separated by commas",
         )
@@ -157,9 +146,9 @@ def _network(value: str) -> str:
     try:
         network = ipaddress.ip_network(value)
     except ValueError:
-        raise _wrong(f"holds {value!r}, which is neither an address nor a network", fix) from None
+        raise wrong(f"holds {value!r}, which is neither an address nor a network", fix) from None
     if not network.prefixlen:
-        raise _wrong(f"holds {value!r}: everybody could then claim any address", fix)
+        raise wrong(f"holds {value!r}: everybody could then claim any address", fix)
     return str(network)
 
 
@@ -174,13 +163,13 @@ def _items(value: str) -> list[str]:
 
 def _acme_server(value: str) -> str:
     if not re.fullmatch(r"https://[!-~]+", value):
-        raise _wrong("is not an https:// address", "give the URL of the authority's ACME directory")
+        raise wrong("is not an https:// address", "give the URL of the authority's ACME directory")
     return value
 
 
 def _email(value: str) -> str:
     if value and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", value):
-        raise _wrong("is not an e-mail address", "write it as name@example.org, or leave it empty")
+        raise wrong("is not an e-mail address", "write it as name@example.org, or leave it empty")
     return value
 
 
@@ -193,11 +182,11 @@ def _opencode_version(value: str) -> str:
     if not value:
         return value
     if not _VERSION.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "is not a version", "write it whole, such as 1.18.33: `occ update --to VERSION` does"
         )
     if value.partition(".")[0] != str(OPENCODE_MAJOR):
-        raise _wrong(
+        raise wrong(
             f"is of another major version than the one that this image runs, {OPENCODE_MAJOR}",
             f"choose a version that begins with {OPENCODE_MAJOR}., or use an opencode-cloud that "
             "is made for the other",
@@ -211,7 +200,7 @@ _INTEGRITY = re.compile(r"(?:x64|arm64):sha512-[A-Za-z0-9+/]{86}==")
 
 def _integrity(value: str) -> str:
     if not _INTEGRITY.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "is not a list of MACHINE:sha512-BASE64 with x64 or arm64 as the machine",
             "let `occ update --to VERSION` write it",
         )
@@ -223,7 +212,7 @@ _KEPT_IMAGE = re.compile(r"opencode-cloud:[a-z0-9][a-z0-9_-]*-kept-[0-9a-f]{12}"
 
 def _kept_image(value: str) -> str:
     if value and not _KEPT_IMAGE.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "is not the name of an image that `occ update` kept",
             f"pulumi config rm {NAMESPACE}:kept_image, to have the image of the other settings",
         )
@@ -238,7 +227,7 @@ _RESTART_POLICY = re.compile(r"unless-stopped|always|no|on-failure:[1-9][0-9]{0,
 
 def _restart_policy(value: str) -> str:
     if not _RESTART_POLICY.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "is none of unless-stopped, always, no and on-failure:TIMES",
             "write one of these, such as on-failure:5 to give up after five restarts",
         )
@@ -250,7 +239,7 @@ _DOCKER_HOST = re.compile(r"(unix|npipe):///?.+")
 
 def _docker_host(value: str) -> str:
     if not _DOCKER_HOST.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "is not a local Docker socket",
             "write unix:///path/to/docker.sock (docker context inspect shows it); "
             "a Docker socket on TCP is never used, because it has no login",
@@ -262,7 +251,7 @@ def _mounts(value: str) -> str:
     try:
         return join_mounts(parse_mounts(value))
     except MountError as error:
-        raise _wrong(error.why, error.fix) from None
+        raise wrong(error.why, error.fix) from None
 
 
 # A name or an address, as ssh takes it: nothing that it could read as an option.
@@ -275,7 +264,7 @@ _SSH_HOST_WITH_PORT = re.compile(rf"{_SSH_HOST.pattern}(?::[0-9]{{1,5}})?", re.A
 
 def _ssh_host(value: str) -> str:
     if value and not _SSH_HOST.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             "is no host that ssh could be given",
             "write HOST or USER@HOST, with a name, an address, or a Host of ~/.ssh/config; a port "
             "has a setting of its own, ssh_port",
@@ -285,7 +274,7 @@ def _ssh_host(value: str) -> str:
 
 def _ssh_jump(value: str) -> str:
     if not _SSH_HOST_WITH_PORT.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             f"holds {value!r}, which is no host to jump through",
             "write USER@HOST or USER@HOST:PORT, with commas between several",
         )
@@ -299,7 +288,7 @@ _SSH_KEY = re.compile(r"(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ AAAA[A-Za-z0-9+/]+={0,2}
 
 def _ssh_host_key(value: str) -> str:
     if not _SSH_KEY.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             f"holds {value[:30]!r}, which is no public key of a host",
             "let `occ host add` look it up and show it, or take TYPE and BASE64 of a line of the "
             "host's /etc/ssh/ssh_host_*_key.pub",
@@ -309,7 +298,7 @@ def _ssh_host_key(value: str) -> str:
 
 def _absolute(value: str) -> str:
     if value and not value.startswith("/"):
-        raise _wrong("is not an absolute path", "write the whole path, from /")
+        raise wrong("is not an absolute path", "write the whole path, from /")
     return value
 
 
@@ -318,7 +307,7 @@ _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 def _group(value: str) -> str:
     if not _GROUP.fullmatch(value):
-        raise _wrong(
+        raise wrong(
             f"holds {value!r}, which is no name of a group", "use up to 40 of a-z, 0-9, _ and -"
         )
     return value
@@ -337,22 +326,22 @@ _MACS_STAFF = 20
 
 def _agents_id(value: int) -> int:
     if value in _SERVICES:
-        raise _wrong("belongs to the image's own services (800 to 899)", _MAY_BE)
+        raise wrong("belongs to the image's own services (800 to 899)", _MAY_BE)
     if value in _ACCOUNTS:
-        raise _wrong("belongs to the accounts that sign in (2000 to 65535)", _MAY_BE)
+        raise wrong("belongs to the accounts that sign in (2000 to 65535)", _MAY_BE)
     return value
 
 
 def _agents_user(value: int) -> int:
     if 0 < value < _LEAST_ID:
-        raise _wrong(f"belongs to Debian's own users (below {_LEAST_ID})", _MAY_BE)
+        raise wrong(f"belongs to Debian's own users (below {_LEAST_ID})", _MAY_BE)
     return _agents_id(value)
 
 
 def _agents_group(value: int) -> int:
     # Such as shadow, whose members read password hashes.
     if 0 < value < _LEAST_ID and value != _MACS_STAFF:
-        raise _wrong(f"belongs to Debian's own groups (below {_LEAST_ID})", _MAY_BE)
+        raise wrong(f"belongs to Debian's own groups (below {_LEAST_ID})", _MAY_BE)
     return _agents_id(value)
 
 
@@ -360,7 +349,7 @@ _REACHABLE = "can be reached by other machines"
 _EXPOSED = f"{_REACHABLE}, and the connection is not encrypted"
 
 
-class Settings(BaseModel):
+class Settings(CloudSettings):
     """One deployment, described once. Frozen; unknown keys are refused.
 
     A rule over two settings stands on the later of them, as a field's own rule:
@@ -368,13 +357,6 @@ class Settings(BaseModel):
     people want to see all that is wrong at once.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    target: Target = Field(
-        default=Target.LOCAL,
-        description="Where the deployment runs: `local` is this machine's Docker engine, `ssh` "
-        "that of the host that `ssh_host` names.",
-    )
     ssh_host: Annotated[str, AfterValidator(_ssh_host)] = Field(
         default="",
         validate_default=True,
@@ -601,13 +583,13 @@ class Settings(BaseModel):
     def _ssh_has_a_host(cls, value: str, info: ValidationInfo) -> str:
         target = info.data.get("target")
         if target is Target.SSH and not value:
-            raise _wrong(
+            raise wrong(
                 "is empty, and target is ssh",
                 "occ host add NAME [USER@]HOST makes such a stack, or: "
                 f"pulumi config set {NAMESPACE}:ssh_host [USER@]HOST",
             )
         if target is Target.LOCAL and value:
-            raise _wrong(
+            raise wrong(
                 "names a host, and target is local, which would not be reached by it",
                 f"pulumi config set {NAMESPACE}:target ssh, or pulumi config rm "
                 f"{NAMESPACE}:ssh_host",
@@ -619,7 +601,7 @@ class Settings(BaseModel):
     def _host_is_pinned(cls, value: str, info: ValidationInfo) -> str:
         if value or not info.data.get("ssh_host"):
             return value
-        raise _wrong(
+        raise wrong(
             "is empty, so that anybody could pretend to be the host",
             "occ host edit NAME --accept-host-key looks it up, shows it, and writes it",
         )
@@ -629,10 +611,34 @@ class Settings(BaseModel):
     def _exposure_is_asked_for(cls, value: str, info: ValidationInfo) -> str:
         if _is_loopback(value) or info.data.get("allow_network_exposure", True):
             return value
-        raise _wrong(
+        # It is rented to be reached, and speaks HTTPS alone.
+        if info.data.get("target") in CLOUDS:
+            return value
+        raise wrong(
             _EXPOSED if info.data.get("tls", Tls.OFF) == Tls.OFF else _REACHABLE,
             "keep 127.0.0.1 and tunnel to it (ssh -L), or ask for it in so many words: "
             f"pulumi config set {NAMESPACE}:allow_network_exposure true",
+        )
+
+    @field_validator("service_unit")
+    @classmethod
+    def _clouds_have_their_own_unit(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value or info.data.get("target") not in CLOUDS:
+            return value
+        raise wrong(
+            "is true, and a rented machine has a unit of its own that brings the deployment up",
+            f"pulumi config rm {NAMESPACE}:service_unit",
+        )
+
+    @field_validator("tls")
+    @classmethod
+    def _clouds_speak_https(cls, value: str, info: ValidationInfo) -> str:
+        target = info.data.get("target")
+        if value != Tls.OFF or target not in CLOUDS:
+            return value
+        raise wrong(
+            f"is off, and target is {target}, whose passwords would cross the internet readable",
+            f"pulumi config rm {NAMESPACE}:tls, which gives it a certificate, or set a domain",
         )
 
     @field_validator("tls")
@@ -640,7 +646,10 @@ class Settings(BaseModel):
     def _sslip_has_an_address(cls, value: str, info: ValidationInfo) -> str:
         if value != Tls.SSLIP or info.data.get("public_address", "?"):
             return value
-        raise _wrong(
+        # A rented machine has its address when it is there.
+        if info.data.get("target") in CLOUDS:
+            return value
+        raise wrong(
             "needs the address that its name is made of",
             f"pulumi config set {NAMESPACE}:public_address <this host's public IP address>",
         )
@@ -650,7 +659,7 @@ class Settings(BaseModel):
     def _redirect_has_a_destination(cls, value: int, info: ValidationInfo) -> int:
         if not value or info.data.get("tls") != Tls.OFF:
             return value
-        raise _wrong(
+        raise wrong(
             "has no HTTPS to send people to: tls is off",
             f"pulumi config rm {NAMESPACE}:http_port, or set {NAMESPACE}:tls",
         )
@@ -660,7 +669,7 @@ class Settings(BaseModel):
     def _proxies_are_named(cls, value: bool, info: ValidationInfo) -> bool:
         if not value or info.data.get("trust_proxy", "?"):
             return value
-        raise _wrong(
+        raise wrong(
             "is on, and trust_proxy names nobody whose header is believed",
             f"pulumi config set {NAMESPACE}:trust_proxy <your proxy's address>",
         )
@@ -671,14 +680,14 @@ class Settings(BaseModel):
         others = [info.data.get(name) for name in ("port", "http_port")]
         if not value or value not in others:
             return value
-        raise _wrong("is used by another setting already", "give each port one use")
+        raise wrong("is used by another setting already", "give each port one use")
 
     @field_validator("prebuilt_image")
     @classmethod
     def _prebuilt_is_named(cls, value: str, info: ValidationInfo) -> str:
         if value or info.data.get("image_source") is not ImageSource.PREBUILT:
             return value
-        raise _wrong(
+        raise wrong(
             "is empty, and image_source is prebuilt",
             "name the image by its digest, or build it here: "
             f"pulumi config set {NAMESPACE}:image_source build",
@@ -691,11 +700,11 @@ class Settings(BaseModel):
         if version is None or bool(version) == bool(value):
             return value
         if version:
-            raise _wrong(
+            raise wrong(
                 f"is empty, so that nothing says what opencode {version} is",
                 f"occ update --to {version} looks it up, and writes both",
             )
-        raise _wrong(
+        raise wrong(
             "belongs to an opencode_version, and there is none",
             f"pulumi config rm {NAMESPACE}:opencode_integrity",
         )
@@ -705,7 +714,7 @@ class Settings(BaseModel):
     def _one_supervisor_alone(cls, value: str, info: ValidationInfo) -> str:
         if not info.data.get("service_unit") or value in (UNLESS_STOPPED, NO_RESTART):
             return value
-        raise _wrong(
+        raise wrong(
             "has Docker start the container again, and service_unit is true: two would do it",
             f"pulumi config rm {NAMESPACE}:restart_policy; restart_retries and restart_delay are "
             "the unit's own",
@@ -717,7 +726,7 @@ class Settings(BaseModel):
         stack = (info.context or {}).get("stack", value)
         if value in ("", stack):
             return value
-        raise _wrong(
+        raise wrong(
             f"is not the name of this stack, which is {stack}",
             "give the stack's name to have its data deleted, or nothing to keep it",
         )
@@ -738,12 +747,19 @@ class Settings(BaseModel):
         return self.tls != Tls.OFF
 
     @property
+    def has_public_certificate(self) -> bool:
+        """Whether a certificate is got that everybody trusts."""
+        return self.tls not in (Tls.OFF, Tls.INTERNAL)
+
+    @property
     def certificate_name(self) -> str:
-        """The public name that a certificate is got for; empty when there is none."""
-        if self.tls in (Tls.OFF, Tls.INTERNAL):
+        """The public name of that certificate; empty when there is none, or it is not known."""
+        if not self.has_public_certificate:
             return ""
         if self.tls != Tls.SSLIP:
             return self.tls
+        if not self.public_address:
+            return ""
         # sslip.io answers with the address in the name, with dashes for dots and colons.
         return re.sub(r"[.:]", "-", self.public_address) + ".sslip.io"
 
@@ -752,7 +768,8 @@ class Settings(BaseModel):
         """Port on the host that sends HTTP on to HTTPS; 0 for none."""
         if not self.has_tls:
             return 0
-        return self.http_port or (80 if self.certificate_name else 0)
+        wanted = self.has_public_certificate or self.target.is_cloud
+        return self.http_port or (80 if wanted else 0)
 
     @property
     def url(self) -> str:
@@ -760,12 +777,23 @@ class Settings(BaseModel):
         if self.certificate_name:
             port = "" if self.port == _HTTPS_PORT else f":{self.port}"
             return f"https://{self.certificate_name}{port}"
-        address = ipaddress.ip_address(self.bind_address)
+        cloud_address = self.public_address if self.target.is_cloud else ""
+        address = ipaddress.ip_address(cloud_address or self.bind_address)
         ipv6 = isinstance(address, ipaddress.IPv6Address)
         host = f"[{address}]" if ipv6 else str(address)
         if address.is_unspecified:
             host = "[::1]" if ipv6 else "127.0.0.1"
         return f"{'https' if self.has_tls else 'http'}://{host}:{self.port}"
+
+    def at(self, address: str) -> "Settings":
+        """Give the settings of a rented machine whose address is known by now."""
+        return self.model_copy(update={"public_address": self.public_address or address})
+
+
+SECRETS = frozenset(
+    name for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+)
+"""Settings whose values are nobody's to see, and stand encrypted in a stack's file."""
 
 
 @dataclass(frozen=True)
@@ -817,6 +845,34 @@ def load(raw: Mapping[str, Any], stack: str) -> Settings:
         raise SettingsError(stack, problems) from None
 
 
+def unencrypted(configuration: Mapping[str, Any], encrypted: Collection[str]) -> list[Problem]:
+    """Find what stands readable in a stack's file and must not.
+
+    Args:
+        configuration: all keys of the stack, with their namespaces.
+        encrypted: those whose values are encrypted in its file.
+    """
+    return [
+        Problem(
+            name,
+            None,
+            "is not encrypted in the stack's file, where whoever reads the file reads it",
+            f"pulumi config set --secret {NAMESPACE}:{name}, with a new value if anybody else "
+            "could read this one",
+        )
+        for name in sorted(SECRETS)
+        if configuration.get(key := f"{NAMESPACE}:{name}") and key not in encrypted
+    ]
+
+
+def default(name: str, target: str = Target.LOCAL) -> Any:
+    """Give what a setting is on a ``target`` when nobody set it."""
+    if target in CLOUDS and name in CLOUD_DEFAULTS:
+        return CLOUD_DEFAULTS[name]
+    standard = Settings.model_fields[name].default
+    return standard.get_secret_value() if isinstance(standard, SecretStr) else standard
+
+
 def as_config(value: Any) -> str:
     """Write a setting's value as ``pulumi config set`` takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -827,10 +883,11 @@ def _problem(details: ErrorDetails) -> Problem:
     if details["type"] == "extra_forbidden":
         return Problem(key, str(details["input"]), "is not a setting", _unknown_key_fix(key))
     context = details.get("ctx", {})
+    value = None if key in SECRETS else str(details["input"])
     default = as_config(Settings.model_fields[key].default)
     why = context.get("why") or details["msg"].replace("Input should", "should")
     fix = context.get("fix") or f"pulumi config set {NAMESPACE}:{key} {default} (the default)"
-    return Problem(key, str(details["input"]), why, fix)
+    return Problem(key, value, why, fix)
 
 
 def _unknown_key_fix(key: str) -> str:

@@ -18,16 +18,21 @@ ETC = Path("/etc")
 VOLUME = Path("/var/lib/opencode-cloud/users/accounts")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 SHORTEST_PASSWORD = 8
+# crypt(5): yescrypt, and SHA-512 with its rounds.
+HASH = re.compile(
+    r"\$y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}"
+    r"|\$6\$(?:rounds=[1-9][0-9]{3,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}"
+)
 
 
 class RefusedError(Exception):
     """What was asked for is not possible; the message says why and what to do."""
 
 
-def add(name: str) -> None:
+def add(name: str, hashed: bool) -> None:
     """Make an account, with the password that is given as one line on stdin."""
     _check_new(name)
-    password = _read_password()
+    password = _read_hash() if hashed else _read_password()
     first = saved.IDS.start
     _run(
         "useradd",
@@ -36,7 +41,7 @@ def add(name: str) -> None:
         *("--create-home", "--shell", "/bin/bash", "--no-log-init", name),
     )
     try:
-        _set_password(name, password)
+        _set_password(name, password, hashed)
         saved.save(ETC, VOLUME)
     except (OSError, RefusedError):
         _run("userdel", "--force", "--remove", name)
@@ -143,6 +148,16 @@ def _read_password() -> str:
     return password
 
 
+def _read_hash() -> str:
+    text = sys.stdin.buffer.readline().strip().decode(errors="replace")
+    if not HASH.fullmatch(text):
+        raise RefusedError(
+            "what stdin gives is no hash that crypt(5) knows as yescrypt or SHA-512: "
+            "`openssl passwd -6` and `mkpasswd` make one"
+        )
+    return text
+
+
 def _check_password(password: str) -> None:
     if not password:
         raise RefusedError(
@@ -159,8 +174,8 @@ def _check_password(password: str) -> None:
         raise RefusedError(f"the password is too long: use at most {LONGEST_PASSWORD} bytes")
 
 
-def _set_password(name: str, password: str) -> None:
-    _run("chpasswd", stdin=f"{name}:{password}\n")
+def _set_password(name: str, password: str, hashed: bool = False) -> None:
+    _run("chpasswd", *(["--encrypted"] if hashed else []), stdin=f"{name}:{password}\n")
 
 
 def _run(*command: str, stdin: str = "") -> None:
@@ -177,6 +192,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         command = commands.add_parser(function.__name__, help=function.__doc__)
         command.set_defaults(function=function)
         command.add_argument("name", metavar="USER")
+        if function is add:
+            told = "stdin gives the password's hash instead"
+            command.add_argument("--hashed", action="store_true", help=told)
         if function in (disable, remove):
             command.add_argument("--force", action="store_true", help="even the last enabled user")
     for name, function in (("list", list_accounts), ("restore", restore)):

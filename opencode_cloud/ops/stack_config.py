@@ -29,9 +29,11 @@ from opencode_cloud.settings import (
     Problem,
     Settings,
     SettingsError,
+    Target,
     as_config,
     load,
 )
+from opencode_cloud.settings import default as setting_default
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
 from opencode_cloud.spec.service_unit.spec import service_unit_spec
@@ -385,7 +387,9 @@ def overview(document: Document, stack: str) -> Overview:
 def row(document: Document, name: str) -> Row:
     """Give one setting as it stands."""
     field = Settings.model_fields.get(name)
-    standard = field.default if field else None
+    target = document.entries.get("target")
+    place = target.value if target else Target.LOCAL
+    standard = setting_default(name, place) if field else None
     description = field.description or "" if field else "Not a setting."
     entry = document.entries.get(name)
     if not entry:

@@ -142,8 +142,8 @@ def _environment(settings: Settings, stack: str) -> dict[str, str]:
         "METRICS": "true" if settings.metrics_port else "",
         "PUID": str(settings.puid or ""),
         "PGID": str(settings.pgid or ""),
-        "ACME_SERVER": settings.acme_server if settings.certificate_name else "",
-        "ACME_EMAIL": settings.acme_email if settings.certificate_name else "",
+        "ACME_SERVER": settings.acme_server if settings.has_public_certificate else "",
+        "ACME_EMAIL": settings.acme_email if settings.has_public_certificate else "",
     }
     return {f"OPENCODE_CLOUD_{name}": value for name, value in values.items() if value}
 

@@ -20,8 +20,9 @@ from tools.engine.build import find_go
 SOURCES = Path(__file__).parents[2] / "tools" / "pebble"
 DAY = 86400
 START = """
+names="DNS:$NAME,IP:$(hostname -i)"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj "/CN=$NAME" \
-    -addext "subjectAltName=DNS:$NAME" -keyout /tmp/key.pem -out /tmp/certificate.pem
+    -addext "subjectAltName=$names" -keyout /tmp/key.pem -out /tmp/certificate.pem
 printf %s "$CONFIG" > /tmp/config.json
 pebble-challtestsrv -management 127.0.0.1:8055 -dnsserver 127.0.0.1:8053 \
     -defaultIPv4= -defaultIPv6= -http01= -https01= -doh= -tlsalpn01= &
@@ -46,6 +47,9 @@ class Pebble:
     def __init__(self, container: Container) -> None:
         self._container = container
         self.url = f"https://{container.name}:14000/dir"
+        container.reload()
+        networks = container.attrs["NetworkSettings"]["Networks"]
+        self.address = next(network["IPAddress"] for network in networks.values())
 
     def is_ready(self) -> bool:
         """Whether it takes requests."""
@@ -84,15 +88,20 @@ class Pebble:
 
 @contextmanager
 def pebble(
-    client: docker.DockerClient, image: str, network: Network, seconds: int = 90 * DAY
+    client: docker.DockerClient,
+    image: str,
+    network: Network,
+    seconds: int = 90 * DAY,
+    *,
+    port: int = 8080,
 ) -> Iterator[Pebble]:
-    """A pebble whose certificates last `seconds`; it looks for challenges at port 8080."""
+    """A pebble whose certificates last `seconds`; it looks for challenges at `port`."""
     config = {
         "listenAddress": "0.0.0.0:14000",
         "managementListenAddress": "0.0.0.0:15000",
         "certificate": "/tmp/certificate.pem",
         "privateKey": "/tmp/key.pem",
-        "httpPort": 8080,
+        "httpPort": port,
         "keyAlgorithm": "ecdsa",
         "profiles": {"default": {"description": "the only one", "validityPeriod": seconds}},
         "retryAfter": {"authz": 1, "order": 1},

@@ -14,19 +14,25 @@ from tests.engine.deployment import free_port
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Run one that keeps its images in `folder`; gives its address."""
-    address = f"127.0.0.1:{free_port()}"
+def serving(
+    folder: Path, host: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None
+) -> Iterator[str]:
+    """Run one that keeps its images in `folder`; gives its address.
+
+    With a certificate and its key, it speaks HTTPS, as Docker wants it beyond loopback.
+    """
+    address = f"{host}:{free_port()}"
+    tls = f", tls: {{certificate: {certificate[0]}, key: {certificate[1]}}}" if certificate else ""
     configuration = folder / "config.yml"
     configuration.write_text(
         "version: 0.1\n"
-        "log: {level: error}\n"
+        "log: {level: error, accesslog: {disabled: true}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'images'}}}}}\n"
-        f"http: {{addr: {address}}}\n"
+        f"http: {{addr: {address}{tls}}}\n"
     )
     server = subprocess.Popen(["docker-registry", "serve", str(configuration)])
     try:
-        _wait_for(f"http://{address}/v2/")
+        _wait_for(f"{'https' if certificate else 'http'}://{address}/v2/")
         yield address
     finally:
         server.terminate()
@@ -36,7 +42,7 @@ def serving(folder: Path) -> Iterator[str]:
 def _wait_for(url: str) -> None:
     for _ in range(100):
         try:
-            if requests.get(url, timeout=1).ok:
+            if requests.get(url, timeout=1, verify=False).ok:
                 return
         except requests.ConnectionError:
             time.sleep(0.1)

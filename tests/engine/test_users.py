@@ -99,3 +99,20 @@ def test_what_the_agent_leaves_in_the_workspace_is_not_run_by_root(opencode: Run
         assert (shown.returncode, "TLS is off" in shown.stderr) == (1, True)
     finally:
         opencode.run("rm", "-r", "/workspace/accounts", "/workspace/certificates")
+
+
+def test_a_hash_is_as_good_as_the_password_that_it_is_of(opencode: Running):
+    """So that a machine can make its first user and never know the password."""
+    hashed = opencode.run("openssl", "passwd", "-6", "-stdin", stdin="of the cloud\n")
+    opencode.run("opencode-user", "add", "--hashed", "eve", stdin=hashed)
+    try:
+        browser = opencode.sign_in(username="eve", password="of the cloud")
+        assert opencode.lets_in(browser)
+    finally:
+        opencode.run("opencode-user", "remove", "eve")
+
+
+@pytest.mark.parametrize("text", ["", "of the cloud", "$1$salt$short", "$6$salt$short", "!", "*"])
+def test_what_is_no_hash_is_refused(opencode: Running, text: str):
+    said = refused(opencode, "add", "--hashed", "eve", stdin=f"{text}\n")
+    assert "no hash that crypt(5) knows" in said
