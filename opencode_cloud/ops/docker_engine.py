@@ -108,6 +108,9 @@ class Engine:
                     "s. See whether `docker info` answers; if not, restart the engine."
                 ) from None
             except (ConnectionResetError, BrokenPipeError):
+                if self.way:
+                    # Where it is the way that broke, this says how.
+                    self.way()
                 raise EngineError(
                     f"The Docker engine at {self._place} broke the connection. It may be "
                     "restarting: try again."

@@ -7,14 +7,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-import docker
 from docker.models.networks import Network
 
 from opencode_cloud.start.process import _descendants
 from tests.engine.deployment import USER
-from tests.machine.conftest import RemoteOperator, remote_operator
+from tests.machine.conftest import RemoteOperator
 from tests.machine.host import Host
 
 SECONDS = 240
@@ -189,18 +189,21 @@ def test_of_two_operators_with_one_state_the_second_is_told_who_is_at_it(
 
 
 def test_an_operator_with_a_state_of_their_own_takes_over_and_loses_nothing(
-    remote: RemoteOperator, root: Path, docker_client: docker.DockerClient, tmp_path: Path
+    remote: RemoteOperator, root: Path, tmp_path: Path
 ):
     remote.occ("shell", "sh", "-c", f"echo 8 >> {KEPT_FILE}")
-    second = remote_operator(root, tmp_path, remote.there, docker_client)
-    settings = remote.deployment.stack.pulumi(
+    second = replace(remote, folder=tmp_path)
+    second.prepare(root)
+    (second.data / "state").mkdir()
+    (second.data / "passphrase").write_text("of the second operator's own")
+    image = remote.deployment.stack.pulumi(
         "config", "get", "opencode:kept_image", "--stack", remote.stack
     )
     second.deployment.stack.create(
         remote.there.settings
         | {
             "image_source": "build",
-            "kept_image": settings.strip(),
+            "kept_image": image.strip(),
             "hostnames": "mark-8.example.org",
         }
     )
