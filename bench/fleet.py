@@ -36,17 +36,17 @@ class Peak:
     """The most that there was at one time."""
 
     ssh: int = 0
-    """Processes of ssh, the shared connections' own among them."""
+    """Processes of ssh that use the connections; each connection has one of its own besides."""
     connections: int = 0
     """TCP connections to the hosts' SSH servers."""
     pulumi: int = 0
     _ended: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def watched(self, subnet: str) -> Iterator["Peak"]:
+    def watched(self, addresses: set[str]) -> Iterator["Peak"]:
         """Look all the while."""
         self._ended.clear()
-        thread = threading.Thread(target=self._look, args=(subnet,))
+        thread = threading.Thread(target=self._look, args=(addresses,))
         thread.start()
         try:
             yield self
@@ -54,22 +54,23 @@ class Peak:
             self._ended.set()
             thread.join()
 
-    def _look(self, subnet: str) -> None:
+    def _look(self, addresses: set[str]) -> None:
         while not self._ended.wait(_EVERY_SECONDS):
-            names = _process_names(subnet)
+            names = _process_names(addresses)
             self.ssh = max(self.ssh, names.count("ssh"))
             self.pulumi = max(self.pulumi, names.count("pulumi"))
-            self.connections = max(self.connections, _connections(subnet))
+            self.connections = max(self.connections, _connections(addresses))
 
 
-def _process_names(subnet: str) -> list[str]:
+def _process_names(addresses: set[str]) -> list[str]:
     """Name the processes that are about these hosts: ssh to them, and every pulumi of ours."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             name = (folder / "comm").read_text().strip()
             if name == "pulumi" or (
-                name == "ssh" and f"@{subnet}" in (folder / "cmdline").read_text()
+                name == "ssh"
+                and addresses.intersection((folder / "cmdline").read_text().split("\0"))
             ):
                 found.append(name)
         except OSError:
@@ -78,10 +79,10 @@ def _process_names(subnet: str) -> list[str]:
     return found
 
 
-def _connections(subnet: str) -> int:
+def _connections(addresses: set[str]) -> int:
     asked = ("ss", "-Htn", "state", "established", "dport", "=", ":22")
     listed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    return sum(f" {subnet}" in line for line in listed.splitlines())
+    return sum(line.split()[3].removesuffix(":22") in addresses for line in listed.splitlines())
 
 
 def _processor(there: Host) -> float:
@@ -137,14 +138,13 @@ def measure(root: Path, client: docker.DockerClient, image: str) -> None:
 def _compare(made: Fleet, names: list[str], image: str) -> None:
     ways = {f"occ, {size} at once": Round() for size in SIZES}
     ways |= {"occ, 8 one after the other": Round(), "docker -H ssh://, 8 at once": Round()}
-    memory = 2048
+    number = 0
     for _ in range(RUNS):
         for size in SIZES:
-            memory += 1
-            these = names[:size]
-            _timed(made, these, memory, ways[f"occ, {size} at once"], size)
-        memory += 1
-        _timed(made, names, memory, ways["occ, 8 one after the other"], 1)
+            number += 1
+            _timed(made, names[:size], number, ways[f"occ, {size} at once"], size)
+        number += 1
+        _timed(made, names, number, ways["occ, 8 one after the other"], 1)
         ways["docker -H ssh://, 8 at once"].seconds.append(_plain_docker(made, image))
     _print(ways)
 
@@ -162,14 +162,14 @@ def _occ(made: Fleet, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _timed(made: Fleet, these: list[str], memory: int, way: Round, parallel: int) -> None:
+def _timed(made: Fleet, these: list[str], number: int, way: Round, parallel: int) -> None:
     named = ("--host", ",".join(these))
-    _occ(made, *named, "config", "set", "memory_mb", str(memory))
-    subnet = next(iter(made.hosts.values())).address.rpartition(".")[0] + "."
+    # Such as a limit on memory would change in place; this makes every container anew.
+    _occ(made, *named, "env", "set", f"ROUND={number}")
     # What went before may still be ending, on the hosts.
     time.sleep(2)
     own, theirs = _own_processor(), sum(map(_processor, made.hosts.values()))
-    with way.peak.watched(subnet):
+    with way.peak.watched({made.hosts[name].address for name in these}):
         way.seconds.append(
             seconds(lambda: _occ(made, *named, "--parallel", str(parallel), "start"))
         )
@@ -216,7 +216,7 @@ def _plain_docker(made: Fleet, image: str) -> float:
 
 def _print(ways: dict[str, Round]) -> None:
     one = ways["occ, 1 at once"]
-    print("fleet: a setting is changed, and applied until opencode answers")
+    print("fleet: a variable is changed: the containers are made anew, until opencode answers")
     for title, way in ways.items():
         show(title, way.seconds, one.seconds)
         if way.here:
