@@ -5,13 +5,14 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 import requests
 import urllib3
+from docker.errors import NotFound
 from docker.models.networks import Network
 
 from opencode_cloud.spec.machine import SSH_USER
@@ -155,7 +156,8 @@ def rented(
         made.start()
         yield Cloud(made, "root", address_of(network, number), key)
     finally:
-        made.remove(force=True, v=True)
+        with suppress(NotFound):
+            made.remove(force=True, v=True)
 
 
 def address_of(network: Network, number: int) -> str:
