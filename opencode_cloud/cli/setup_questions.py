@@ -226,7 +226,12 @@ class Interview:
     def _text(self, question: str, default: str, problem: Callable[[str], str]) -> str:
         return (
             questionary.text(
-                f"{question}:", default=default, validate=_valid(problem), qmark=self._mark
+                f"{question}:",
+                default=default,
+                validate=_valid(problem),
+                qmark=self._mark,
+                # Another machine may have to be asked, which each key should not wait for.
+                validate_while_typing=False,
             )
             .unsafe_ask()
             .strip()
