@@ -1,6 +1,7 @@
 """The machine that a deployment runs on, as a shell: this one, or a host over SSH."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,25 @@ class Done:
     def ok(self) -> bool:
         """Whether it succeeded."""
         return self.code == 0
+
+
+def call(words: Sequence[str], stdin: str, seconds: float) -> Done:
+    """Run a command of this machine's to its end.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+        TimeoutExpired: it does not end in time; it is killed.
+    """
+    done = subprocess.run(
+        words,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 class Shell(Protocol):
@@ -57,15 +77,6 @@ class LocalShell:
         from opencode_cloud.ops.errors import OperationError
 
         try:
-            done = subprocess.run(
-                ("sh", "-c", script),
-                input=stdin,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds,
-                check=False,
-            )
+            return call(("sh", "-c", script), stdin, seconds)
         except subprocess.TimeoutExpired:
             raise OperationError(f"A command did not end within {seconds:.0f} s here.") from None
-        return Done(done.returncode, done.stdout, done.stderr)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.ops.shells import Done
+from opencode_cloud.ops.shells import Done, call
 from opencode_cloud.spec.ssh import CONNECT_SECONDS, SshAddress, SshFiles, command, options
 
 COMMAND_SECONDS = 60
@@ -145,26 +145,28 @@ class Ssh:
 
     def _call(self, words: tuple[str, ...], stdin: str, seconds: float) -> Done:
         try:
-            done = subprocess.run(
-                words,
-                input=stdin,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise SshError(
-                "There is no ssh on this machine. Install it: sudo apt-get install openssh-client"
-            ) from None
+            return call_ssh(words, stdin, seconds)
         except subprocess.TimeoutExpired:
             raise SshError(
                 f"{self.name} gave no answer within {seconds:.0f} s. See whether this does: "
                 f"{self.address.command} true",
                 "timed out",
             ) from None
-        return Done(done.returncode, done.stdout, done.stderr)
+
+
+def call_ssh(words: tuple[str, ...], stdin: str, seconds: float) -> Done:
+    """Run one `ssh` of this machine's to its end.
+
+    Raises:
+        SshError: there is none.
+        TimeoutExpired: it does not end in time; it is killed.
+    """
+    try:
+        return call(words, stdin, seconds)
+    except FileNotFoundError:
+        raise SshError(
+            "There is no ssh on this machine. Install it: sudo apt-get install openssh-client"
+        ) from None
 
 
 def explained(address: SshAddress, said: str) -> str:

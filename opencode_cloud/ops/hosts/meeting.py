@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from opencode_cloud.ops.ssh import SshError, explained
+from opencode_cloud.ops.ssh import SshError, call_ssh, explained
 from opencode_cloud.spec.host_key import HostKey
 from opencode_cloud.spec.ssh import CONNECT_SECONDS, SshAddress, meeting
 
@@ -21,25 +21,13 @@ def offered_key(address: SshAddress) -> str:
     with tempfile.TemporaryDirectory() as folder:
         known_hosts = Path(folder, "known_hosts")
         try:
-            done = subprocess.run(
-                meeting(address, known_hosts),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_SECONDS,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise SshError(
-                "There is no ssh on this machine. Install it: sudo apt-get install openssh-client"
-            ) from None
+            done = call_ssh(meeting(address, known_hosts), "", _SECONDS)
         except subprocess.TimeoutExpired:
             said = f"gave no answer within {_SECONDS} s"
             raise SshError(f"{address.destination} {said}.", said) from None
         lines = known_hosts.read_text().splitlines() if known_hosts.is_file() else []
     if not lines:
-        raise SshError(explained(address, done.stderr), done.stderr)
+        raise SshError(explained(address, done.err), done.err)
     return " ".join(lines[0].split()[1:3])
 
 
