@@ -220,7 +220,7 @@ def test_a_second_boot_changes_nothing(first: Cloud, provider: Provider):
     identity = first.as_root(f"docker inspect -f {{{{.Id}}}} {CONTAINER}")
     first.container.restart(timeout=60)
     first.wait_for(200)
-    assert first.wait_for_cloud_init().count("status: done") == 1
+    assert "\nstatus: done" in f"\n{first.wait_for_cloud_init().lstrip('.')}"
     # It is what the boot ends with.
     first.as_root("systemctl is-active --quiet opencode-cloud || systemctl start opencode-cloud")
     assert status(first)["state"] == "applied"
@@ -447,9 +447,9 @@ def test_a_step_that_fails_is_seen_from_outside_and_mended_by_another_run(
     second.as_root(f"echo {provider.device} > /root/disk; docker rm --force {CONTAINER}")
     for failure in FAILURES:
         fails(second, failure)
+        second.wait_for(503, seconds=60)
         answer = second.get()
-        assert answer is not None, f"{failure.step}: nothing answers"
-        assert answer.status_code == 503
+        assert answer is not None
         told = answer.json()
         assert (told["state"], told["step"]) == ("failed", failure.step)
         assert failure.said in "\n".join(told["lines"]), told
