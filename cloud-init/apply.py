@@ -40,7 +40,7 @@ STEP_SECONDS = 1800
 
 REPLACED = ("etc/opencode-cloud/secrets", "usr/lib/opencode-cloud", "var/lib/opencode-cloud/build")
 """Folders of which an archive holds all that is to be there."""
-PLACES = (*REPLACED, "etc/opencode-cloud", "etc/systemd/system", "usr/sbin")
+PLACES = (*REPLACED, "etc/opencode-cloud", "etc/systemd/system", "usr/bin", "usr/sbin")
 END = "end"
 """The last entry of every archive: one that was cut off changes nothing."""
 

@@ -83,9 +83,16 @@ def main() -> None:
     secure.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secure.context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
     if ports["http"]:
-        plain = ThreadingHTTPServer(("", ports["http"]), Handler)
-        threading.Thread(target=plain.serve_forever, daemon=True).start()
+        threading.Thread(target=serve_plain, args=(ports["http"],), daemon=True).start()
     secure.serve_forever()
+
+
+def serve_plain(port: int) -> None:
+    """Answer without TLS as well, unless a gateway that listened elsewhere still has the port."""
+    try:
+        ThreadingHTTPServer(("", port), Handler).serve_forever()
+    except OSError as error:
+        print(f"port {port}: {error}", flush=True)
 
 
 if __name__ == "__main__":

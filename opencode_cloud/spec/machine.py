@@ -139,7 +139,7 @@ def shipped_files(project: Path) -> tuple[File, ...]:
         f"{LIB}/lib.sh": "lib.sh",
         f"{LIB}/beacon": "beacon.py",
         "/usr/sbin/opencode-cloud-apply": "apply.py",
-        "/usr/sbin/opencode-cloud-status": "status",
+        "/usr/bin/opencode-cloud-status": "status",
         "/etc/systemd/system/docker.service.d/opencode-cloud.conf": "units/docker.conf",
     }
     for step in sorted((folder / "steps").iterdir()):
@@ -158,4 +158,4 @@ def _without_comments(path: Path) -> str:
 
 
 def _is_program(place: str) -> bool:
-    return place.startswith(("/usr/sbin/", f"{LIB}/steps/"))
+    return place.startswith(("/usr/bin/", "/usr/sbin/", f"{LIB}/steps/"))

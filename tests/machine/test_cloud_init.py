@@ -220,7 +220,7 @@ def test_a_second_boot_changes_nothing(first: Cloud, provider: Provider):
     identity = first.as_root(f"docker inspect -f {{{{.Id}}}} {CONTAINER}")
     first.container.restart(timeout=60)
     first.wait_for(200)
-    assert first.wait_for_cloud_init().count("status: done") == 1
+    assert "\nstatus: done" in f"\n{first.wait_for_cloud_init().lstrip('.')}"
     # It is what the boot ends with.
     first.as_root("systemctl is-active --quiet opencode-cloud || systemctl start opencode-cloud")
     assert status(first)["state"] == "applied"
@@ -266,7 +266,10 @@ def test_the_agent_cannot_ask_the_metadata_service(first: Cloud):
 
 
 def unordered(value: Any) -> Any:
-    return sorted(value) if isinstance(value, list) else value
+    """Leave aside the order of a list, and the two spellings of one capability."""
+    if not isinstance(value, list):
+        return value
+    return sorted(str(item).removeprefix("CAP_") for item in value)
 
 
 def test_the_container_is_that_of_a_laptop(first: Cloud, deployment: Deployment):
@@ -447,9 +450,9 @@ def test_a_step_that_fails_is_seen_from_outside_and_mended_by_another_run(
     second.as_root(f"echo {provider.device} > /root/disk; docker rm --force {CONTAINER}")
     for failure in FAILURES:
         fails(second, failure)
+        second.wait_for(503, seconds=60)
         answer = second.get()
-        assert answer is not None, f"{failure.step}: nothing answers"
-        assert answer.status_code == 503
+        assert answer is not None
         told = answer.json()
         assert (told["state"], told["step"]) == ("failed", failure.step)
         assert failure.said in "\n".join(told["lines"]), told

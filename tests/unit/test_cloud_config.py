@@ -67,7 +67,9 @@ def test_user_data_is_yaml_that_holds_every_file(root: Path):
         file.path: file.content for file in whole.files[1:]
     }
     assert {path for path, (mode, _) in held.items() if mode & 0o111} == {
-        path for path in held if path.startswith(("/usr/sbin/", "/usr/lib/opencode-cloud/steps/"))
+        path
+        for path in held
+        if path.startswith(("/usr/bin/", "/usr/sbin/", "/usr/lib/opencode-cloud/steps/"))
     }
 
 
