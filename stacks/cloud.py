@@ -112,11 +112,12 @@ class Deployment:
         settings = self.settings
         words = [*APPLY, "--stack", self.stack, "--machine", machine_id]
         words += ["--address", address, "--user", SSH_USER]
-        if settings.ssh_identity_file:
-            words += ["--identity-file", settings.ssh_identity_file]
-        if settings.ssh_jump:
-            words += ["--jump", settings.ssh_jump]
-        return tuple(words)
+        ways = {
+            "--port": str(settings.ssh_port or ""),
+            "--identity-file": settings.ssh_identity_file,
+            "--jump": settings.ssh_jump,
+        }
+        return (*words, *(word for way in ways.items() if way[1] for word in way))
 
 
 def ipv4_networks(ssh_from: str) -> tuple[str, ...]:

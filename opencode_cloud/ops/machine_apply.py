@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="machine_apply")
     for name in ("stack", "machine", "address", "user"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("identity-file", "jump"):
+    for name in ("port", "identity-file", "jump"):
         parser.add_argument(f"--{name}", default="")
     return parser
 
@@ -79,13 +79,13 @@ def apply(
         last = "\n".join(f"    {line}" for line in _lines(done.out + done.err)[-LINES:])
         raise OperationError(
             f"{host.name} could not be brought to what the stack says:\n{last}\n"
-            f"Another run mends what can be mended. The whole log: {asked_log(host)}"
+            f"Another run mends what can be mended. The whole log: {_log_command(host)}"
         )
     keys = host.address.host_keys
     return {"host_keys": list(keys), "fingerprints": [fingerprint(key) for key in keys]}
 
 
-def asked_log(host: Ssh) -> str:
+def _log_command(host: Ssh) -> str:
     """Give the command that shows the machine's own log."""
     return f"{host.address.command} sudo cat /var/log/opencode-cloud.log"
 
@@ -95,7 +95,11 @@ def _reached(asked: argparse.Namespace, data: Path, say: Callable[[str], None]) 
     known = rented.read(data, asked.stack)
     keys = known.host_keys if known and known.machine == asked.machine else ()
     machine = Rented(machine=asked.machine, address=asked.address, user=asked.user, host_keys=keys)
-    written = {"ssh_identity_file": asked.identity_file, "ssh_jump": asked.jump}
+    written = {
+        "ssh_port": asked.port,
+        "ssh_identity_file": asked.identity_file,
+        "ssh_jump": asked.jump,
+    }
     address = replace(machine.ssh(asked.stack, written), learns=not keys)
     host = Ssh.of(address, data)
     if not keys:
