@@ -349,3 +349,11 @@ def test_an_sdk_that_is_not_installed_is_said_in_words(
         monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(pulumi.RunError, match=f"-r requirements-{provider}.txt"):
         run(root, provider)
+
+
+@each
+def test_the_template_for_pulumi_new_is_the_same_program(
+    provider: str, runs: dict[str, Recorder], root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert run(root / "templates" / provider, provider).urns() == runs[provider].urns()
