@@ -33,7 +33,9 @@ class AwsVm(Vm):
 
     def __init__(self, name: str, args: VmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("opencode:index:AwsVm", name, args, opts)
-        interface, zone = self._network()
+        # Depends on nothing, so that it can stay when all else goes; the rest follows it.
+        data = self._data_disk()
+        interface = self._network(data.availability_zone)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags=self._tags(), opts=self._child)
         # Of the interface, not of the machine: it is there before the machine asks for anything,
         # and after the machine was replaced.
@@ -43,7 +45,6 @@ class AwsVm(Vm):
             network_interface_id=interface.id,
             opts=self._child,
         )
-        data = self._data_disk(zone)
         instance = self._instance(interface, address.public_ip, association)
         attachment = aws.ec2.VolumeAttachment(
             f"{name}-data",
@@ -60,8 +61,8 @@ class AwsVm(Vm):
     def _tags(self) -> dict[str, str]:
         return {"Name": self._args.name, **self._args.labels}
 
-    def _network(self) -> tuple[aws.ec2.NetworkInterface, pulumi.Output[str]]:
-        """Make the network, and give the machine's interface to it with its zone."""
+    def _network(self, zone: pulumi.Output[str]) -> aws.ec2.NetworkInterface:
+        """Make the network, and give the machine's interface to it."""
         name, tags = self._name, self._tags()
         vpc = aws.ec2.Vpc(
             f"{name}-network",
@@ -77,10 +78,9 @@ class AwsVm(Vm):
             f"{name}-subnet",
             vpc_id=vpc.id,
             cidr_block=NETWORK,
-            availability_zone=self._zone(),
+            availability_zone=zone,
             tags=tags,
-            # Where the disk is, the machine stays: another answer of the lookup moves nothing.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["availabilityZone"]),
+            opts=self._child,
         )
         routes = aws.ec2.RouteTable(
             f"{name}-routes",
@@ -92,14 +92,13 @@ class AwsVm(Vm):
         aws.ec2.RouteTableAssociation(
             f"{name}-routes", route_table_id=routes.id, subnet_id=subnet.id, opts=self._child
         )
-        interface = aws.ec2.NetworkInterface(
+        return aws.ec2.NetworkInterface(
             f"{name}-interface",
             subnet_id=subnet.id,
             security_groups=[self._rules(vpc.id).id],
             tags=tags,
             opts=self._child,
         )
-        return interface, subnet.availability_zone
 
     def _zone(self) -> pulumi.Output[str]:
         """Give the region's first zone that has machines of the size; not every one does."""
@@ -132,10 +131,13 @@ class AwsVm(Vm):
             opts=self._child,
         )
 
-    def _data_disk(self, zone: pulumi.Output[str]) -> aws.ebs.Volume:
+    def _data_disk(self) -> aws.ebs.Volume:
+        kept = self._args.data_options(self)
+        # Another answer of the lookup moves nothing.
+        kept.ignore_changes = ["availabilityZone"]
         return aws.ebs.Volume(
             f"{self._name}-data",
-            availability_zone=zone,
+            availability_zone=self._zone(),
             size=self._args.data_disk_gb,
             type="gp3",
             encrypted=True,
@@ -144,7 +146,7 @@ class AwsVm(Vm):
             # Outlives every machine. A larger size grows it in place; AWS refuses a smaller one.
             # Another zone or key would replace it, which the protection forbids: what is on it
             # moves by a snapshot or a backup.
-            opts=self._args.data_options(self),
+            opts=kept,
         )
 
     def _instance(

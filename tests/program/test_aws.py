@@ -92,10 +92,16 @@ def test_debians_own_newest_image_is_looked_up_for_the_machines_architecture(
     assert asked(arm) == (["136693071363"], ["debian-13-arm64-*"])
 
 
-def test_the_machine_is_in_a_zone_that_has_its_size(aws: Recorder):
+def test_the_disk_is_in_a_zone_that_has_the_size_and_stays_there_and_the_machine_follows_it(
+    aws: Recorder,
+):
+    disk = aws.sent["aws:ebs/volume:Volume", "opencode-data"]
+    assert disk.object["availabilityZone"] == "eu-central-1a"
+    assert list(disk.ignoreChanges) == ["availabilityZone"]
+    assert not [urn for urn in disk.dependencies if "::opencode-" in urn]
     subnet = aws.sent["aws:ec2/subnet:Subnet", "opencode-subnet"]
     assert subnet.object["availabilityZone"] == "eu-central-1a"
-    assert list(subnet.ignoreChanges) == ["availabilityZone"]
+    assert [urn for urn in subnet.dependencies if urn.endswith("Volume::opencode-data")]
 
 
 def test_a_size_that_the_region_has_not_got_is_refused_in_words(root: Path):
