@@ -176,7 +176,6 @@ class AwsVm(Vm):
                 if args.size.startswith("t")
                 else None
             ),
-            maintenance_options=aws.ec2.InstanceMaintenanceOptionsArgs(auto_recovery="default"),
             root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
                 volume_size=args.system_disk_gb,
                 volume_type="gp3",

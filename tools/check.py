@@ -28,6 +28,8 @@ from tools import lanes
 from tools.aws import build as aws
 
 ROOT = Path(__file__).resolve().parents[1]
+INSTALL_SECONDS = 120
+"""Copying a program of 1 GB."""
 PASSED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 TESTS = ("unit", "program", "machine", "engine", "browser")
@@ -128,6 +130,7 @@ class AwsPlugin:
         self.context.runner.run(
             *("pulumi", "plugin", "install", "resource", "aws", aws.VERSION),
             *("--file", str(plugin)),
+            limit=INSTALL_SECONDS,
             environment=self._environment,
         )
         return Outcome(f"aws {aws.VERSION}")
