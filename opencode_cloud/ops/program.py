@@ -104,6 +104,7 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be built or pulled, with the lines that matter.
         """
+        self._refuse_image()
         step = Image(self._context, settings)
         return step.is_done() or step.run(progress).detail
 
@@ -113,7 +114,17 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be done, with the lines that matter.
         """
+        self._refuse_image()
         return Image(self._context).again(anew, progress)
+
+    def _refuse_image(self) -> None:
+        if self.rents:
+            raise OperationError(
+                f"The machine of stack {self.stack!r} gets its image by itself, when its settings "
+                "are applied. For another one: occ --host "
+                f"{self.stack} config set prebuilt_image REPOSITORY@sha256:... --apply, or "
+                "opencode_version with image_source build"
+            )
 
     def up(
         self, progress: Progress, *, config_file: Path | None = None, refresh: bool = False

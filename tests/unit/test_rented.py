@@ -101,3 +101,11 @@ def test_a_fingerprint_is_the_one_that_ssh_keygen_shows(tmp_path: Path):
         ["ssh-keygen", "-lf", str(file)], capture_output=True, text=True, check=True
     ).stdout
     assert fingerprint(KEY) == f"{shown.split()[1]} (ssh-ed25519)"
+
+
+def test_an_image_is_not_made_here_for_a_machine_that_makes_its_own(project: Path):
+    from opencode_cloud.start.paths import Paths
+
+    program = Program(Paths.of(project, {"HOME": str(project)}), "prod")
+    with pytest.raises(OperationError, match="gets its image by itself"):
+        program.image(lambda _: None)  # type: ignore[arg-type]
