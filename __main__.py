@@ -36,6 +36,14 @@ secrets = {
 }
 
 # Imported by name, so that a stack loads the SDKs of its own target alone.
-importlib.import_module(f"stacks.{settings.target}").deploy(
-    settings, stack, Path(__file__).parent, variables, secrets
-)
+try:
+    module = importlib.import_module(f"stacks.{settings.target}")
+except ModuleNotFoundError as error:
+    if not (error.name or "").startswith("pulumi_"):
+        raise
+    raise pulumi.RunError(
+        f"target is {settings.target}, and its SDK, {error.name}, is not installed. In a checkout: "
+        f".venv/bin/python -m pip install --require-hashes -r requirements-{settings.target}.txt. "
+        f"Where occ is installed: pipx install --force 'opencode-cloud[{settings.target}]'"
+    ) from None
+module.deploy(settings, stack, Path(__file__).parent, variables, secrets)

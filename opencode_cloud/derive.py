@@ -14,10 +14,12 @@ from typing import Any
 import yaml
 
 from opencode_cloud.cli.docs import reference
-from opencode_cloud.cloud_settings import CLOUD_DEFAULTS
+from opencode_cloud.cloud_settings import CLOUD_DEFAULTS, CLOUDS
 from opencode_cloud.environment import ENV, SECRET
 from opencode_cloud.json_schemas import OUTPUTS, as_text
-from opencode_cloud.settings import NAMESPACE, Settings, as_config
+from opencode_cloud.settings import NAMESPACE, Settings, Target, as_config
+from opencode_cloud.spec import cost_tables
+from opencode_cloud.spec.buttons import arm, cloudformation, filled_in, pulumi_project
 
 PULUMI_TYPES = {"integer": "integer", "boolean": "boolean", "string": "string"}
 """JSON schema's types that a Pulumi project can declare, by Pulumi's names."""
@@ -148,9 +150,9 @@ def _bounds(kind: Any, metadata: list[Any]) -> str:
     return f" At least {least[0]}." if least else ""
 
 
-def _between_markers(text: str, block: str) -> str:
+def _between_markers(text: str, block: str, what: str = "settings") -> str:
     pattern = re.compile(
-        r"(^\S* ?begin: settings.*?\n).*?(^\S* ?end: settings)", re.DOTALL | re.MULTILINE
+        rf"(^\S* ?begin: {what}.*?\n).*?(^\S* ?end: {what})", re.DOTALL | re.MULTILINE
     )
     return pattern.sub(lambda match: match[1] + block + match[2], text)
 
@@ -176,11 +178,38 @@ def _output_schema(name: str) -> Callable[[str], str]:
     return lambda _: as_text(name)
 
 
+def _costs_page(provider: Target) -> Callable[[str], str]:
+    def make(text: str) -> str:
+        text = _between_markers(text, f"\n{cost_tables.table(provider)}\n", "cost")
+        return _between_markers(text, f"\n{cost_tables.comparison()}\n", "comparison")
+
+    return make
+
+
+def _button(render: Callable[[Path], str]) -> Callable[[str], str]:
+    return lambda _: render(Path())
+
+
+def _project(provider: Target) -> Callable[[str], str]:
+    return lambda _: pulumi_project.project(provider)
+
+
+def _user_data(provider: Target) -> Callable[[str], str]:
+    return lambda _: filled_in.user_data(provider, Path())
+
+
 DERIVED: dict[str, Callable[[str], str]] = {
     "Pulumi.yaml": _pulumi_yaml,
     "docs/cli.md": _commands_page,
     "docs/settings.md": _settings_page,
     "schemas/stack.schema.json": _stack_schema_file,
+    "deploy/aws/cloudformation.yaml": _button(cloudformation.template),
+    "deploy/azure/mainTemplate.json": _button(arm.template),
+    "deploy/azure/createUiDefinition.json": lambda _: arm.form(),
+    "deploy/digitalocean/user-data": _user_data(Target.DIGITALOCEAN),
+    "deploy/gcp/user-data": _user_data(Target.GCP),
+    **{f"docs/deploy/{provider}.md": _costs_page(provider) for provider in CLOUDS},
+    **{f"templates/{provider}/Pulumi.yaml": _project(provider) for provider in CLOUDS},
     **{f"schemas/{name}.schema.json": _output_schema(name) for name in OUTPUTS},
 }
 """Each derived file, and how its text is made from the text it has."""
@@ -190,7 +219,7 @@ def main() -> None:
     """Write every derived file anew, below the current folder."""
     for name, make in DERIVED.items():
         path = Path(name)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(make(path.read_text() if path.exists() else ""))
         print(f"made {name}")
 

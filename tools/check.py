@@ -25,18 +25,25 @@ from opencode_cloud.start.steps.docker_engine import DockerEngine
 from opencode_cloud.start.steps.pulumi_engine import PulumiEngine
 from opencode_cloud.start.steps.python_environment import PythonEnvironment
 from tools import lanes
+from tools.aws import build as aws
 
 ROOT = Path(__file__).resolve().parents[1]
+INSTALL_SECONDS = 120
+"""Copying a program of 1 GB."""
 PASSED, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 TESTS = ("unit", "program", "machine", "engine", "browser")
 """What fails soonest first, and then the longest file before the many."""
 LAYERS = ("lint", *TESTS)
+APART = ("aws",)
+"""Layers that run when they are named, and not with the others: building AWS's plugin takes half
+an hour of two cores."""
 
 COMMANDS = {
     "engine": {"sshd": "openssh-server", "docker-registry": "docker-registry"},
     "machine": {"debootstrap": "debootstrap"},
     "browser": {"chromium": "chromium"},
+    "aws": {"sshd": "openssh-server"},
 }
 """Programs that a layer runs, and the packages they are in."""
 
@@ -96,6 +103,45 @@ class Commands:
         return Outcome(", ".join(missing))
 
 
+@dataclass
+class AwsPlugin:
+    """The AWS plugin of Pulumi, built from Go modules."""
+
+    context: Context
+    title = "AWS plugin"
+
+    def is_done(self) -> str:
+        """Look whether it is installed."""
+        home = Path(self._environment["PULUMI_HOME"])
+        plugin = home / "plugins" / f"resource-aws-v{aws.VERSION}"
+        return f"aws {aws.VERSION}" if plugin.is_dir() else ""
+
+    def obstacle(self) -> str:
+        """Nothing is known beforehand."""
+        return ""
+
+    def plan(self) -> list[str]:
+        """Give the commands."""
+        return ["python3 -m tools.aws.build"]
+
+    def run(self, report: Report) -> Outcome:
+        """Build and install it."""
+        plugin = aws.build_plugin(report.progress)
+        self.context.runner.run(
+            *("pulumi", "plugin", "install", "resource", "aws", aws.VERSION),
+            *("--file", str(plugin)),
+            limit=INSTALL_SECONDS,
+            environment=self._environment,
+        )
+        return Outcome(f"aws {aws.VERSION}")
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        context = self.context
+        assert context.engine  # noqa: S101 - a step before this one brings it
+        return PulumiEnvironment(context.paths, context.engine, context.environment).for_commands()
+
+
 def steps(layers: Sequence[str], context: Context) -> list[Step]:
     """Give what the layers need, in the order in which it is brought."""
     tests = Context(
@@ -116,6 +162,8 @@ def steps(layers: Sequence[str], context: Context) -> list[Step]:
             PulumiEngine(context),
             BaseImage(context),
         ]
+    if "aws" in layers:
+        found.append(AwsPlugin(context))
     return found
 
 
@@ -150,11 +198,12 @@ def _is_shell(path: Path) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run the layers named, or all of them, and give the exit status."""
-    unknown = [layer for layer in arguments if layer not in LAYERS]
+    known = (*LAYERS, *APART)
+    unknown = [layer for layer in arguments if layer not in known]
     if unknown:
-        print(f"./check: no layer {unknown[0]!r}; there are {' '.join(LAYERS)}", file=sys.stderr)
+        print(f"./check: no layer {unknown[0]!r}; there are {' '.join(known)}", file=sys.stderr)
         return WRONG_USAGE
-    layers = [layer for layer in LAYERS if layer in (arguments or LAYERS)]
+    layers = [layer for layer in known if layer in (arguments or LAYERS)]
     screen = Screen(sys.stdout, color="NO_COLOR" not in os.environ)
     try:
         environment = prepare(layers, screen)
@@ -189,7 +238,7 @@ def run(
     results = {}
     if "lint" in layers:
         results["lint"] = _timed(lambda: _call_all(linters(ROOT), environment, screen))
-    folders = [f"tests/{layer}" for layer in layers if layer in TESTS]
+    folders = [f"tests/{layer}" for layer in layers if layer in (*TESTS, *APART)]
     if folders:
         for lane in lanes.run(folders, ROOT, environment, screen.say):
             results[f"tests, lane {lane.name}"] = (lane.passed, lane.seconds)

@@ -15,9 +15,12 @@ from opencode_cloud.start.paths import Paths
 
 if TYPE_CHECKING:
     # Over SSH alone: `occ status` of this machine's own shall not wait for it.
+    from opencode_cloud.ops.rented import Rented
     from opencode_cloud.ops.shells import Shell
     from opencode_cloud.ops.ssh import Ssh
 
+CLOUDS = ("aws", "gcp", "azure", "digitalocean")
+"""The targets that rent a machine; `settings.Target` has them too, and costs a command 0.2 s."""
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
 _STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -131,9 +134,46 @@ def docker_host_of(stack: str, root: Path) -> DockerHost:
             "here, occ reaches Docker through unix:///path/to/docker.sock alone."
         )
     socket = host.removeprefix(_SCHEME)
-    if settings.get("target") != "ssh":
+    target = settings.get("target")
+    if target in CLOUDS:
+        return DockerHost(stack, socket, _rented(settings, stack, root))
+    if target != "ssh":
         return DockerHost(stack, socket)
     return DockerHost(stack, socket, _ssh(settings, stack, root))
+
+
+def rents(stack: str, root: Path) -> bool:
+    """Say whether a stack's machine is one that the stack itself makes.
+
+    Raises:
+        OperationError: the name cannot be a stack's.
+    """
+    require_stack_name(stack)
+    return stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml").get("target") in CLOUDS
+
+
+def _rented(settings: Mapping[str, str], stack: str, root: Path) -> "Ssh":
+    from opencode_cloud.ops import rented
+    from opencode_cloud.ops.ssh import Ssh
+
+    paths = Paths.of(root, os.environ)
+    machine = rented.read(paths.data, stack) or _as_pulumi_knows_it(stack, paths)
+    if machine is None:
+        raise OperationError(
+            f"The stack {stack!r} has no machine yet. This makes it: pulumi up -s {stack}"
+        )
+    return Ssh.of(machine.ssh(stack, settings), paths.data)
+
+
+def _as_pulumi_knows_it(stack: str, paths: Paths) -> "Rented | None":
+    """Take the machine that others have made from the stack's outputs, and remember it."""
+    from opencode_cloud.ops import rented
+    from opencode_cloud.ops.program import Program
+
+    found = rented.from_outputs(Program(paths, stack).outputs())
+    if found:
+        rented.write(paths.data, stack, found)
+    return found
 
 
 def _ssh(settings: Mapping[str, str], stack: str, root: Path) -> "Ssh":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opencode_cloud.ops import project
-from opencode_cloud.ops.docker_host import docker_host_of
+from opencode_cloud.ops.docker_host import docker_host_of, rents
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.start.engine import Finder
 from opencode_cloud.start.exports import uses_own_backend
@@ -58,6 +58,11 @@ class Program:
         return self.file.is_file()
 
     @property
+    def rents(self) -> bool:
+        """Whether the stack makes its own machine, so that there may be none yet."""
+        return rents(self.stack, self.paths.root)
+
+    @property
     def is_known(self) -> bool:
         """Whether Pulumi knows the stack, as far as can be told without asking another backend."""
         stacks = self.paths.state / ".pulumi" / "stacks" / "opencode"
@@ -99,6 +104,7 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be built or pulled, with the lines that matter.
         """
+        self._refuse_image()
         step = Image(self._context, settings)
         return step.is_done() or step.run(progress).detail
 
@@ -108,7 +114,17 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be done, with the lines that matter.
         """
+        self._refuse_image()
         return Image(self._context).again(anew, progress)
+
+    def _refuse_image(self) -> None:
+        if self.rents:
+            raise OperationError(
+                f"The machine of stack {self.stack!r} gets its image by itself, when its settings "
+                "are applied. For another one: occ --host "
+                f"{self.stack} config set prebuilt_image REPOSITORY@sha256:... --apply, or "
+                "opencode_version with image_source build"
+            )
 
     def up(
         self, progress: Progress, *, config_file: Path | None = None, refresh: bool = False
@@ -126,7 +142,8 @@ class Program:
             OpencodeCloudError: Pulumi failed; with what it said.
         """
         context = self._context
-        if config_file is None:
+        # A rented machine gets its image by what is applied to it.
+        if config_file is None and not self.rents:
             self.image(progress)
         # What it counts is in words only.
         step = Deployment(context, config_file, refresh, wants_outputs=False)
@@ -183,14 +200,17 @@ class Program:
 
     @cached_property
     def _context(self) -> Context:
-        host = docker_host_of(self.stack, self.paths.root)
-        docker_host = f"unix://{host.local_socket()}"
-        # The docker command shall ask whom the stack names, and not what the shell says today.
-        environment = {**os.environ, "DOCKER_HOST": docker_host}
+        environment = dict(os.environ)
+        # A rented machine may not be there yet, and is asked for no image.
+        host = None if self.rents else docker_host_of(self.stack, self.paths.root)
+        docker_host = f"unix://{host.local_socket()}" if host else ""
+        if host:
+            # The docker command shall ask whom the stack names, and not what the shell says today.
+            environment["DOCKER_HOST"] = docker_host
         machine = Machine.this()
         runner = Runner(environment, machine, show=self.trace)
         context = Context(Options(stack=self.stack), self.paths, machine, runner, environment)
-        context.host = host if host.is_remote else None
+        context.host = host if host and host.is_remote else None
         context.docker_host = docker_host
         context.engine = Finder(self.paths, runner, environment).find()
         if context.engine is None:

@@ -53,7 +53,7 @@ class Machine:
     values: Mapping[str, str]
     """The lines of ``machine.conf``. A template puts its parameters in the place of values."""
     compose: str
-    """compose.yaml, which takes TLS and the public address from the values."""
+    """compose.yaml, which takes the image, TLS and the public address from the values."""
     shipped: tuple[File, ...]
     """The files that are the same on every machine."""
 
@@ -117,6 +117,8 @@ def machine(
 def _compose(spec: ContainerSpec, image: str) -> str:
     document = compose(spec, image)
     service = document["services"][SERVICE]
+    # In every file alike, so that a template can have its parameters in machine.conf alone.
+    service["image"] = "${OPENCODE_CLOUD_IMAGE}"
     for name in ("OPENCODE_CLOUD_PUBLIC_ADDRESS", "OPENCODE_CLOUD_TLS"):
         service["environment"][name] = f"${{{name}}}"
     # Where Pulumi uploads the files into a container, here the machine has them.

@@ -33,6 +33,9 @@ class SshAddress:
     """Hosts to go through, as ssh's `-J` takes them."""
     host_keys: tuple[str, ...] = ()
     """The host's own public keys, each `TYPE BASE64`. None is trusted where there are none."""
+    learns: bool = False
+    """Whether a host that was never seen is believed to be the right one, and known by its keys
+    from then on. For a machine that was made a moment ago, whose keys nobody can have read."""
 
     @classmethod
     def of(cls, settings: Mapping[str, str], stack: str) -> "SshAddress":
@@ -111,7 +114,7 @@ def options(address: SshAddress, files: SshFiles) -> tuple[str, ...]:
     """
     chosen = {
         "BatchMode": "yes",
-        "StrictHostKeyChecking": "yes",
+        "StrictHostKeyChecking": "accept-new" if address.learns else "yes",
         "HostKeyAlias": address.alias,
         "UserKnownHostsFile": str(files.known_hosts),
         "GlobalKnownHostsFile": "/dev/null",

@@ -48,8 +48,8 @@ class SshServer:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """Have one run, with its keys in `folder`."""
+def ssh_server(folder: Path, *more: str) -> Iterator[SshServer]:
+    """Have one run, with its keys in `folder` and more lines in its configuration."""
     assert SSHD.exists(), f"no {SSHD}: install openssh-server"
     for name, passphrase in (("host", ""), ("client", ""), ("locked", "open sesame")):
         make_key(folder / name, passphrase)
@@ -66,6 +66,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         "PasswordAuthentication no\nPermitRootLogin yes\nStrictModes no\n"
         f"UsePAM {'yes' if os.geteuid() == 0 else 'no'}\n"
         "AcceptEnv GREETING PULUMI_COMMAND_STDOUT\nPidFile none\nSubsystem sftp internal-sftp\n"
+        + "".join(f"{line}\n" for line in more)
     )
     command = [str(SSHD), "-D", "-e", "-f", str(folder / "config")]
     with (folder / "log").open("w") as log, background(command, stderr=log):

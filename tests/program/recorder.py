@@ -2,22 +2,36 @@
 
 import asyncio
 import runpy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
+Answers = Mapping[str, Mapping[str, Any]]
+
 _LOOP = asyncio.new_event_loop()
 
 
 class _Echo(Mocks):
+    def __init__(self, lookups: Answers, computed: Answers) -> None:
+        self.lookups, self.computed = lookups, computed
+        self.asked: dict[str, list[dict[Any, Any]]] = {}
+
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         computed = {"imageId": "sha256:1", "repoDigest": "repository@sha256:2"}
-        return f"{args.name}-id", {**computed, **args.inputs}
+        added: dict[str, Any] = {
+            key: value(args.inputs) if callable(value) else value
+            for key, value in self.computed.get(args.typ, {}).items()
+        }
+        name = added.pop("id", f"{args.name}-id")
+        return name, {**computed, **added, **args.inputs}
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        self.asked.setdefault(args.token, []).append(args.args)
+        if args.token in self.lookups:
+            return {**args.args, **self.lookups[args.token]}, []
         message = f"the program looked something up: {args.token}"
         raise AssertionError(message)
 
@@ -25,13 +39,38 @@ class _Echo(Mocks):
 class Recorder(MockMonitor):
     """Keeps every registration: parent, options and inputs as sent to the engine."""
 
-    def __init__(self) -> None:
-        super().__init__(_Echo())
+    def __init__(self, lookups: Answers | None = None, computed: Answers | None = None) -> None:
+        """Answer each lookup, by its token; another fails the test.
+
+        Args:
+            lookups: the answers.
+            computed: what a provider adds to resources, by their type; as values, or as functions
+                of the inputs.
+        """
+        echo = _Echo(lookups or {}, computed or {})
+        super().__init__(echo)
+        self.asked = echo.asked
+        self._exported: dict[str, pulumi.Output[Any]] = {}
         self.sent: dict[tuple[str, str], Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the engine's own name
         self.sent[request.type, request.name] = request
         return super().RegisterResource(request)
+
+    def exports(self) -> dict[str, Any]:
+        """Outputs of the whole stack, as plain values."""
+        return {name: self._plain(output) for name, output in self._exported.items()}
+
+    def secret_exports(self) -> set[str]:
+        """Names of those that the engine encrypts."""
+        return {
+            name
+            for name, output in self._exported.items()
+            if _LOOP.run_until_complete(output.is_secret())
+        }
+
+    def _plain(self, output: pulumi.Output[Any]) -> Any:
+        return _LOOP.run_until_complete(output.future())
 
     def inputs(self, kind: str, name: str) -> dict[str, Any]:
         """Inputs of one resource, as plain values."""
@@ -67,4 +106,8 @@ class Recorder(MockMonitor):
             runpy.run_path(str(root / "__main__.py"), run_name="__main__")
 
         pulumi.runtime.test(program)()
+        root_resource: Any = pulumi.runtime.get_root_resource()
+        self._exported = {
+            name: pulumi.Output.from_input(value) for name, value in root_resource.outputs.items()
+        }
         return self

@@ -80,3 +80,24 @@ def test_a_layer_brings_what_it_needs(root: Path, layers: list[str], brought: se
 def test_every_shell_script_is_linted(root: Path):
     shellcheck = next(command for command in check.linters(root) if command[0] == "shellcheck")
     assert {"start", "check", ".ci/run", "bench/run"} <= set(shellcheck)
+
+
+def test_the_layer_of_aws_runs_when_it_is_named_and_brings_its_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[list[str]] = []
+    monkeypatch.setattr(check, "prepare", lambda layers, _: asked.append(layers) or {})
+    monkeypatch.setattr(check, "run", lambda *_: {})
+    check.main([])
+    check.main(["aws"])
+    assert asked == [list(check.LAYERS), ["aws"]]
+    context = Context(
+        Options(),
+        Paths.of(tmp_path, {"HOME": str(tmp_path)}),
+        Machine.this(),
+        Runner({}, Machine.this()),
+        {},
+    )
+    brought = [type(step).__name__ for step in check.steps(["aws"], context)]
+    assert brought.index("PulumiEngine") < brought.index("AwsPlugin")
+    assert "AwsPlugin" not in [type(step).__name__ for step in check.steps(["engine"], context)]

@@ -65,6 +65,20 @@ PARTS = (
     Part("docker plugin", "pulumi-resource-docker", ".", module="docker", tags="no_compose"),
 )
 
+
+@dataclass(frozen=True)
+class Recipe:
+    """Programs that are built and kept together."""
+
+    name: str
+    """Of the folder in the cache."""
+    sources: Path
+    """Folder of the modules: another content is another build."""
+    parts: tuple[Part, ...]
+
+
+ENGINE = Recipe("engine", SOURCES, PARTS)
+
 ADVICE = {
     r"SECURITY ERROR|checksum mismatch": (
         "A module is not the one that go.sum names. Do not use it: look at who answers for\n"
@@ -90,35 +104,35 @@ class BuildError(Exception):
     """What could not be built, why, and what to do about it."""
 
 
-def build(report: Report) -> Path:
+def build(report: Report, recipe: Recipe = ENGINE) -> Path:
     """Give the folder of the programs, and build first what is missing.
 
     ``report`` is told how far it is, at most every two seconds. Two builds at once do not
     disturb each other: the second waits. Raises ``BuildError``.
     """
-    folder = _folder()
+    folder = _folder(recipe)
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder.with_suffix(".lock"), report):
             if not folder.exists():
-                _build_into(folder, report)
+                _build_into(folder, report, recipe)
     return folder / "bin"
 
 
 def cached() -> Path | None:
     """Give the folder of the programs if they are built already."""
-    folder = _folder()
+    folder = _folder(ENGINE)
     return folder / "bin" if folder.exists() else None
 
 
-def _folder() -> Path:
+def _folder(recipe: Recipe) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "opencode-cloud" / "engine" / key(SOURCES)
+    return Path(cache) / "opencode-cloud" / recipe.name / key(recipe.sources, recipe.parts)
 
 
-def key(sources: Path) -> str:
+def key(sources: Path, parts: tuple[Part, ...] = PARTS) -> str:
     """Name what is built from ``sources`` on this kind of machine."""
-    digest = hashlib.sha256(repr((PARTS, platform.system(), platform.machine())).encode())
+    digest = hashlib.sha256(repr((parts, platform.system(), platform.machine())).encode())
     kinds = {".go", ".mod", ".sum"}
     for path in sorted(path for path in sources.rglob("*") if path.suffix in kinds):
         content = path.read_bytes()
@@ -138,14 +152,15 @@ def _alone(lock: Path, report: Report) -> Iterator[None]:
         yield
 
 
-def _build_into(folder: Path, report: Report) -> None:
+def _build_into(folder: Path, report: Report, recipe: Recipe) -> None:
     partial = folder.with_suffix(".partial")
     (partial / "bin").mkdir(parents=True, exist_ok=True)
     (partial / "logs").mkdir(exist_ok=True)
     go = find_go(folder.parent, report)
-    for number, part in enumerate(PARTS, 1):
+    for number, part in enumerate(recipe.parts, 1):
         if not (partial / "bin" / part.program).exists():
-            _Compilation(go, part, f"{number} of {len(PARTS)}: {part.title}", partial, report).run()
+            label = f"{number} of {len(recipe.parts)}: {part.title}"
+            _Compilation(go, part, label, recipe.sources / part.module, partial, report).run()
     partial.rename(folder)
 
 
@@ -156,11 +171,12 @@ class _Compilation:
     go: str
     part: Part
     label: str
+    module: Path
+    """Folder of its go.mod."""
     partial: Path
     report: Report
 
     def __post_init__(self) -> None:
-        self.module = SOURCES / self.part.module
         self.log = self.partial / "logs" / f"{self.part.program}.log"
         self.log.unlink(missing_ok=True)
         self.reported = 0.0

@@ -1,0 +1,113 @@
+"""What a rented machine costs a month, by the one list of prices."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from opencode_cloud.settings import Target
+
+PRICES = Path(__file__).parents[1] / "prices.toml"
+HOURS = 730
+"""Of a month, as the providers count."""
+SYSTEM_DISK_GB: Mapping[Target, int] = {
+    Target.AWS: 20,
+    Target.GCP: 20,
+    # No less than the image's own.
+    Target.AZURE: 30,
+    # In the price of the Droplet.
+    Target.DIGITALOCEAN: 0,
+}
+"""Debian, Docker and two images of opencode; nothing on it is worth keeping."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that is paid for."""
+
+    what: str
+    monthly: float | None
+    """US dollars; ``None``: there is no price for it in the list."""
+    dated: str = ""
+    """When the price was read."""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a machine costs, line by line."""
+
+    provider: Target
+    region: str
+    """Whose prices they are."""
+    lines: tuple[Line, ...]
+    not_counted: tuple[str, ...]
+    """What is billed by use."""
+
+    @property
+    def monthly(self) -> float | None:
+        """All of it, in US dollars; ``None`` where a price is missing."""
+        amounts = [line.monthly for line in self.lines]
+        return None if None in amounts else round(sum(filter(None, amounts)), 2)
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        if self.monthly is None:
+            missing = next(line.what for line in self.lines if line.monthly is None)
+            return f"unknown: prices.toml has no price for the {missing}"
+        return f"{self.monthly:.2f} USD a month in {self.region}, and what is billed by use"
+
+
+def estimate(provider: Target, size: str, data_disk_gb: int) -> Estimate:
+    """Estimate what a machine of a size costs, with its disks and its address."""
+    prices = _prices()[provider]
+    parts = prices["parts"]
+    system_gb = SYSTEM_DISK_GB[provider]
+    lines = [_line(f"machine {size}", prices["sizes"].get(size))]
+    if system_gb:
+        lines.append(
+            _line(f"system disk {system_gb} GB, {prices['disk']}", parts["disk"], system_gb)
+        )
+    lines.append(
+        _line(f"data disk {data_disk_gb} GB, {prices['disk']}", parts["disk"], data_disk_gb)
+    )
+    lines.append(_line("public IPv4 address", parts["address"]))
+    return Estimate(provider, prices["region"], tuple(lines), _billed_by_use(parts))
+
+
+def load_balanced(size: str, disk_gb: int) -> Estimate:
+    """Estimate the usual other shape on AWS: a private machine behind a load balancer and NAT."""
+    prices = _prices()[Target.AWS]
+    parts = prices["parts"]
+    lines = (
+        _line(f"machine {size}", prices["sizes"].get(size)),
+        _line(f"disk {disk_gb} GB, {prices['disk']}", parts["disk"], disk_gb),
+        _line("NAT gateway", parts["nat_gateway"]),
+        _line("application load balancer", parts["load_balancer"]),
+        _line("public IPv4 addresses: 3", parts["address"], 3),
+    )
+    return Estimate(
+        Target.AWS, prices["region"], lines, ("traffic", "load balancer capacity units")
+    )
+
+
+def _billed_by_use(parts: Mapping[str, Any]) -> tuple[str, ...]:
+    if "snapshots" not in parts:
+        return ("traffic",)
+    row = parts["snapshots"]
+    return ("traffic", f"snapshots, {row['price']:.2f} USD a month for each GB that changed")
+
+
+def _line(what: str, row: Mapping[str, Any] | None, count: int = 1) -> Line:
+    if row is None:
+        return Line(what, None)
+    hours = HOURS if row["per"] == "hour" else 1
+    return Line(what, round(row["price"] * hours * count, 2), row["dated"], row["source"])
+
+
+@cache
+def _prices() -> Mapping[str, Any]:
+    return tomllib.loads(PRICES.read_text(encoding="utf-8"))

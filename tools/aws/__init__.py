@@ -1,0 +1,1 @@
+"""The AWS plugin of Pulumi, built from Go modules for the tests of the AWS stack."""
