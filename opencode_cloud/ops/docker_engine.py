@@ -156,21 +156,34 @@ class Engine:
             f"Content-Length: {len(payload)}",
             *(("Connection: Upgrade", "Upgrade: tcp") if upgrade else ()),
         ]
-        connection.sendall("\r\n".join([*head, "", ""]).encode() + payload)
         reader = connection.makefile("rb")
-        status, length = self._read_head(reader)
+        try:
+            connection.sendall("\r\n".join([*head, "", ""]).encode() + payload)
+            line = reader.readline()
+        except (ConnectionResetError, BrokenPipeError):
+            if not self.silence:
+                raise
+            line = b""
+        if not line and self.silence:
+            raise EngineError(self._unanswered(self.silence))
+        status, length = self._read_head(line, reader)
         if status >= _BAD_REQUEST:
             raise EngineError(_message(reader.read(length)), status)
         return reader
 
-    def _read_head(self, reader: BinaryIO) -> tuple[int, int]:
+    def _unanswered(self, silence: Callable[[], str]) -> str:
+        """Say why another machine's engine said nothing at all.
+
+        SSH takes the connection here, and only there it turns out that nobody listens, or that its
+        user may not ask.
+        """
+        if self.way:
+            # Where it is the way that broke, this says how.
+            self.way()
+        return f"No Docker engine answers at {self._place}. {silence()}"
+
+    def _read_head(self, line: bytes, reader: BinaryIO) -> tuple[int, int]:
         """Give the status, and the length of the body: -1 is up to the end."""
-        line = reader.readline()
-        if not line and self.where:
-            # SSH leads to the socket's folder, and learns there that nobody listens, or that its
-            # user may not ask.
-            why = self.silence() if self.silence else "There, this shows why: docker version"
-            raise EngineError(f"No Docker engine answers at {self.where}. {why}")
         words = line.split()
         if len(words) <= 1 or not words[1].isdigit():
             raise EngineError("What answers on Docker's socket is no Docker engine.")

@@ -87,8 +87,11 @@ class DockerHost:
     def _why_silent(self) -> str:
         """Look at the engine's socket, on its machine."""
         place = shlex.quote(self.socket)
+        # Its file may outlive the one who listened: the kernel knows (proc_pid_net(5)).
         done = self.shell.run(
-            f"id -un; [ -e {place} ] || {{ echo missing; exit; }}; [ -w {place} ] || echo closed"
+            f"id -un; place={place}; real=$(readlink -f -- {place}); "
+            'grep -F -e " $place" -e " $real" /proc/net/unix | grep -q " 00010000 " || '
+            '{ echo missing; exit; }; [ -w "$place" ] || echo closed'
         )
         user, _, found = done.out.strip().partition("\n")
         match found:

@@ -1,5 +1,7 @@
 """What a host is, asked by a script and judged as this machine is."""
 
+import socket
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from opencode_cloud.ops import boot, doctor_facts, host_facts
+from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.doctor_checks import host
 from opencode_cloud.ops.doctor_checks.finding import problem
-from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.ops.shells import Done, LocalShell
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.spec.ssh import SshAddress, SshFiles
@@ -103,3 +106,24 @@ def test_docker_runs_on_the_host_by_its_own_command():
     assert box().docker("ps", "-a")[-1] == "docker ps -a"
     rootless = box(socket="/run/user/7/docker.sock")
     assert rootless.docker("ps")[-1] == "docker --host unix:///run/user/7/docker.sock ps"
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["it is reset", "it is closed"])
+def test_an_engine_that_says_nothing_at_all_is_explained(tmp_path: Path, reads: bool):
+    path = tmp_path / "d.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def close() -> None:
+            connection, _ = server.accept()
+            if reads:
+                connection.recv(65536)
+            connection.close()
+
+        closing = threading.Thread(target=close)
+        closing.start()
+        engine = Engine(str(path), where="/d.sock of ada@box", silence=lambda: "It sleeps.")
+        with pytest.raises(EngineError, match=r"answers at /d\.sock of ada@box\. It sleeps\."):
+            engine.get("/version")
+        closing.join()
