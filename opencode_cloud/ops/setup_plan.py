@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 
 from opencode_cloud.ops import stack_config
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import ImageSource, Settings, SettingsError, Tls, as_config, load
+from opencode_cloud.settings import (
+    BuiltOn,
+    ImageSource,
+    Settings,
+    SettingsError,
+    Tls,
+    as_config,
+    load,
+)
 from opencode_cloud.start.command import SHORTEST_PASSWORD
 
 ASKED = (
@@ -170,6 +178,8 @@ def _image_words(settings: Settings, where: str) -> str:
         return f"pulled: {settings.prebuilt_image}"
     if settings.kept_image:
         return f"kept from before: {settings.kept_image}"
+    if settings.image_built_on is BuiltOn.HERE:
+        return f"built on this machine from docker/Dockerfile, and sent to {where}"
     return f"built on {where} from docker/Dockerfile, unless it is there already"
 
 

@@ -108,6 +108,17 @@ def test_a_host_without_a_base_is_told_how_to_get_one_and_none_is_made_here(tmp_
     assert asked.extra_ca == ""
 
 
+def test_an_image_that_is_built_here_and_sent_gets_its_base_here(tmp_path: Path):
+    asked = remote(tmp_path)
+    asked.paths.stack_file("box").write_text("config:\n  opencode:image_built_on: here\n")
+    (asked.paths.root / "docker").mkdir()
+    (asked.paths.root / "docker" / "Dockerfile").write_text("ARG BASE_IMAGE=debian@sha256:0\n")
+    step = BaseImage(asked)
+    assert step.is_done() == ""
+    step.run(Notes())
+    assert runner_of(asked).ran == [("docker", "pull", "debian@sha256:0")]
+
+
 def test_the_way_to_a_host_is_no_setting(tmp_path: Path):
     asked = remote(tmp_path)
     asked.docker_host = "unix:///way/to/var/run/docker.sock"

@@ -48,7 +48,7 @@ class BaseImage:
     def is_done(self) -> str:
         """See whether the engine has an image to build on."""
         context = self.context
-        if not context.is_remote:
+        if not self._builder:
             # What is built on another machine trusts whom the stack's settings say.
             context.extra_ca = authorities.extra()
         settings = stack_file.read(context.paths.stack_file(context.options.stack))
@@ -88,8 +88,8 @@ class BaseImage:
             self._pull(report)
         except CommandError as error:
             reason = (error.lines or str(error).splitlines())[-1]
-            if self.context.host and self.context.host.ssh:
-                raise CommandError(self._to_be_sent(self.context.host, reason)) from None
+            if builder := self._builder:
+                raise CommandError(self._to_be_sent(builder, reason)) from None
             report.note(f"no base image from a registry: {reason}")
             return self._made(report)
         return Outcome(self._pinned)
@@ -105,11 +105,22 @@ class BaseImage:
         )
 
     @property
+    def _builder(self) -> "DockerHost | None":
+        """The other machine on which the image is built; ``None``: it is this one."""
+        context = self.context
+        settings = stack_file.read(context.paths.stack_file(context.options.stack))
+        is_sent = settings.get("image_built_on") == "here"
+        return None if is_sent or not context.is_remote else context.host
+
+    def _docker(self, *words: str) -> tuple[str, ...]:
+        return self._builder.docker(*words) if self._builder else ("docker", *words)
+
+    @property
     def _pinned(self) -> str:
         return pinned_base((self.context.paths.root / "docker" / "Dockerfile").read_text())
 
     def _has(self, image: str) -> bool:
-        return self.context.runner.ask(*self.context.docker("image", "inspect", image)).ok
+        return self.context.runner.ask(*self._docker("image", "inspect", image)).ok
 
     def _has_debootstrap(self) -> bool:
         # It is root's tool, and often not on a user's PATH.
@@ -119,13 +130,13 @@ class BaseImage:
     def _pull(self, report: Report) -> None:
         report.progress(f"pulling {self._pinned.partition('@')[0]}")
         self.context.runner.run(
-            *self.context.docker("pull", self._pinned),
+            *self._docker("pull", self._pinned),
             limit=PULL_SECONDS,
             first_line_within=REGISTRY_SECONDS,
             on_line=report.progress,
             name="docker pull",
         )
-        where = f" on {self.context.host.name}" if self.context.host else ""
+        where = f" on {self._builder.name}" if self._builder else ""
         self.context.note_change(f"pulled{where} the image {self._pinned}")
 
     def _make(self, archive: str) -> tuple[str, ...]:
