@@ -35,7 +35,7 @@ class AwsVm(Vm):
         super().__init__("opencode:index:AwsVm", name, args, opts)
         # Depends on nothing, so that it can stay when all else goes; the rest follows it.
         data = self._data_disk()
-        interface = self._network(data.availability_zone)
+        interface, way_out = self._network(data.availability_zone)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags=self._tags(), opts=self._child)
         # Of the interface, not of the machine: it is there before the machine asks for anything,
         # and after the machine was replaced.
@@ -43,7 +43,8 @@ class AwsVm(Vm):
             f"{name}-address",
             allocation_id=address.allocation_id,
             network_interface_id=interface.id,
-            opts=self._child,
+            # AWS gives no address to a network without a gateway, and the machine needs the way.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[way_out]),
         )
         instance = self._instance(interface, address.public_ip, association)
         attachment = aws.ec2.VolumeAttachment(
@@ -61,8 +62,10 @@ class AwsVm(Vm):
     def _tags(self) -> dict[str, str]:
         return {"Name": self._args.name, **self._args.labels}
 
-    def _network(self, zone: pulumi.Output[str]) -> aws.ec2.NetworkInterface:
-        """Make the network, and give the machine's interface to it."""
+    def _network(
+        self, zone: pulumi.Output[str]
+    ) -> tuple[aws.ec2.NetworkInterface, pulumi.Resource]:
+        """Make the network; give the machine's interface to it, and what completes its way out."""
         name, tags = self._name, self._tags()
         vpc = aws.ec2.Vpc(
             f"{name}-network",
@@ -89,16 +92,17 @@ class AwsVm(Vm):
             tags=tags,
             opts=self._child,
         )
-        aws.ec2.RouteTableAssociation(
+        way_out = aws.ec2.RouteTableAssociation(
             f"{name}-routes", route_table_id=routes.id, subnet_id=subnet.id, opts=self._child
         )
-        return aws.ec2.NetworkInterface(
+        interface = aws.ec2.NetworkInterface(
             f"{name}-interface",
             subnet_id=subnet.id,
             security_groups=[self._rules(vpc.id).id],
             tags=tags,
             opts=self._child,
         )
+        return interface, way_out
 
     def _zone(self) -> pulumi.Output[str]:
         """Give the region's first zone that has machines of the size; not every one does."""

@@ -59,6 +59,15 @@ def test_the_address_belongs_to_the_interface_that_outlives_the_machine(aws: Rec
     assert "instanceId" not in association
 
 
+def test_the_machine_starts_when_its_address_and_its_way_out_are_there(aws: Recorder):
+    association = aws.sent["aws:ec2/eipAssociation:EipAssociation", "opencode-address"]
+    assert [urn for urn in association.dependencies if "RouteTableAssociation::" in urn]
+    routes = aws.sent["aws:ec2/routeTable:RouteTable", "opencode-routes"].dependencies
+    assert [urn for urn in routes if urn.endswith("InternetGateway::opencode-gateway")]
+    machine = aws.sent[INSTANCE].dependencies
+    assert [urn for urn in machine if urn.endswith("EipAssociation::opencode-address")]
+
+
 def test_everything_that_can_have_tags_says_whose_it_is(aws: Recorder):
     untagged = {
         kind.rpartition(":")[2]
