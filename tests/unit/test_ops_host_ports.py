@@ -15,6 +15,7 @@ from opencode_cloud.ops.shells import Done, LocalShell
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.spec.ssh import SshAddress, SshFiles
 from opencode_cloud.start import ports as here
+from tests.engine.deployment import free_port
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -29,7 +30,8 @@ TABLE = """\
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    # Not one of those that the system gives to connections, next to which others come and go.
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         yield server.getsockname()[1]
 
 
