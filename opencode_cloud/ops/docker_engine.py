@@ -107,7 +107,7 @@ class Engine:
                     f"The Docker engine at {self._place} gave no answer within {seconds:.0f} "
                     "s. See whether `docker info` answers; if not, restart the engine."
                 ) from None
-            except (ConnectionResetError, BrokenPipeError):
+            except ConnectionResetError:
                 if self.way:
                     # Where it is the way that broke, this says how.
                     self.way()
@@ -162,7 +162,8 @@ class Engine:
             line = reader.readline()
         except (ConnectionResetError, BrokenPipeError):
             if not self.silence:
-                raise
+                # A broken pipe would be whoever reads what a command prints.
+                raise ConnectionResetError from None
             line = b""
         if not line and self.silence:
             raise EngineError(self._unanswered(self.silence))

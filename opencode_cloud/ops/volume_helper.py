@@ -32,6 +32,8 @@ TOO_OLD = (
 """What is said of an image without the `backup` package."""
 _TOP = "/volumes"
 _NOT_FOUND = 404
+_CONFLICT = 409
+_REMOVED_WITHIN_SECONDS = 10
 _LONGEST_SECONDS = 7 * 24 * 3600
 _LAST_WORDS_SECONDS = 3
 
@@ -245,9 +247,22 @@ def helper(
                 ended.start()
             yield Helper(connection, reader, note, progress)
     finally:
-        # As a rule it has removed itself.
+        _remove(engine, identifier)
+
+
+def _remove(engine: Engine, identifier: str) -> None:
+    """Remove a helper, which as a rule has removed itself, or is at it: then that is waited for."""
+    try:
+        engine.delete(f"/containers/{identifier}", force=1, v=1)
+    except EngineError as error:
+        if error.status != _CONFLICT:
+            return
         with suppress(EngineError):
-            engine.delete(f"/containers/{identifier}", force=1, v=1)
+            engine.post(
+                f"/containers/{identifier}/wait",
+                query={"condition": "removed"},
+                seconds=_REMOVED_WITHIN_SECONDS,
+            )
 
 
 def _let_go(engine: Engine, identifier: str, connection: socket.socket) -> None:
