@@ -61,6 +61,7 @@ def stack(own: Stack) -> Iterator[Stack]:
 
 
 WRITTEN = {
+    "memory_mb": "3072",
     "port": "8080",
     "proxy_protocol": "false",
     "tls": "off",
@@ -92,7 +93,7 @@ def test_what_occ_unset_has_its_default_again_for_pulumi(stack: Stack):
     for key in WRITTEN:
         occ(stack, "unset", key, "--yes")
     assert file_of(stack).read_text() == before
-    assert pulumi_get(stack, "port") == "4096"
+    assert pulumi_get(stack, "memory_mb") == "2048"
 
 
 @pytest.mark.parametrize(
