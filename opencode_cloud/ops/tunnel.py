@@ -25,6 +25,7 @@ _UP = "opencode-cloud-tunnel-is-up"
 _HOLD = f"echo {_UP}; exec cat > /dev/null"
 _LONGEST_PAUSE_SECONDS = 10
 _PROBE_SECONDS = 15
+_REASON_SECONDS = 3
 _END_SECONDS = 5
 _NEVER = re.compile("Host key verification failed|IDENTIFICATION HAS CHANGED|Permission denied")
 """What waiting does not mend."""
@@ -180,6 +181,7 @@ class Tunnel:
             answer = probe.recv(1)
         if answer:
             return
+        self._wait_for_a_reason()
         if any("administratively prohibited" in line for line in self._said):
             raise SshError(
                 f"The SSH server of {self.ssh.name} allows no tunnels. It must have "
@@ -189,6 +191,12 @@ class Tunnel:
             f"Nothing answers at port {self.forward.port} of {self.ssh.name} ({self._last_words()})"
             ". A deployment with proxy_protocol answers its proxy alone."
         )
+
+    def _wait_for_a_reason(self) -> None:
+        """Wait until ssh has said why: it ends the connection at the same moment as it says so."""
+        deadline = time.monotonic() + _REASON_SECONDS
+        while time.monotonic() < deadline and not any("open failed" in line for line in self._said):
+            time.sleep(0.05)
 
     def _last_words(self) -> str:
         return self._said[-1] if self._said else "no reason given"
