@@ -11,8 +11,8 @@ from pulumi.runtime.config import (
     is_config_secret,
 )
 
+from opencode_cloud.configuration import SettingsError, load, own, unencrypted
 from opencode_cloud.environment import SECRET, environment, problems, secret_value
-from opencode_cloud.settings import SettingsError, load, own, unencrypted
 
 stack = pulumi.get_stack()
 # Pulumi's Config answers for one key at a time; to refuse a key that is not a

@@ -16,7 +16,7 @@ import requests
 
 from bench import fleet, gateway, operator
 from bench.timing import in_turn, seconds, show
-from opencode_cloud.settings import load
+from opencode_cloud.configuration import load
 from opencode_cloud.spec.compose import compose_yaml
 from opencode_cloud.spec.container import CAPABILITIES, container_spec
 from opencode_cloud.spec.image import BuiltImage, image_spec

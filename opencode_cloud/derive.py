@@ -14,10 +14,12 @@ from typing import Any
 import yaml
 
 from opencode_cloud.cli.docs import reference
-from opencode_cloud.cloud_settings import CLOUD_DEFAULTS, CLOUDS
+from opencode_cloud.cloud_settings import CLOUD_DEFAULTS, CLOUDS, Target
+from opencode_cloud.configuration import as_config
 from opencode_cloud.environment import ENV, SECRET
 from opencode_cloud.json_schemas import OUTPUTS, as_text
-from opencode_cloud.settings import NAMESPACE, Settings, Target, as_config
+from opencode_cloud.setting_error import NAMESPACE
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec import cost_tables
 from opencode_cloud.spec.buttons import arm, cloudformation, filled_in, pulumi_project
 

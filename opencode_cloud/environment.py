@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from opencode_cloud.settings import Problem
+from opencode_cloud.configuration import Problem
 
 ENV, SECRET = "env", "secret"
 """Prefixes of their keys in a stack's configuration."""

@@ -5,33 +5,40 @@ Everything else that speaks of settings is derived from here (see
 schema of the stack files, and the table in ``docs/settings.md``.
 """
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from opencode_cloud.cloud_settings import CLOUDS
+from opencode_cloud.setting_error import NAMESPACE, wrong
+from opencode_cloud.setting_types import (
+    LARGEST_ID,
+    LETS_ENCRYPT,
+    NO_RESTART,
+    UNLESS_STOPPED,
+    AcmeServer,
+    AgentGroup,
+    AgentUser,
+    DockerSocket,
+    Email,
+    Hostnames,
+    ImageByDigest,
+    Integrities,
+    IpAddress,
+    KeptImage,
+    Mounts,
+    Networks,
+    OpencodeVersion,
+    OptionalAddress,
+    PemFile,
+    RestartPolicy,
+    Tls,
+    TlsChoice,
 )
-from pydantic_core import ErrorDetails
-
-from opencode_cloud.cloud_settings import CLOUD_DEFAULTS, CLOUDS, CloudSettings, Target
-from opencode_cloud.errors import OpencodeCloudError
-from opencode_cloud.setting_error import wrong
-from opencode_cloud.spec.mounts import BindMount, MountError, join_mounts, parse_mounts
-
-NAMESPACE = "opencode"
-"""Prefix of every key in a stack's configuration: the Pulumi project's name."""
-
+from opencode_cloud.spec.mounts import BindMount, parse_mounts
+from opencode_cloud.ssh_settings import SshSettings
 
 _HTTPS_PORT = 443
 
@@ -57,299 +64,11 @@ class BuiltOn(StrEnum):
     HERE = "here"
 
 
-def _address(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise wrong(
-            "is not an IP address",
-            "give one of this machine's addresses, such as 127.0.0.1 or ::1",
-        ) from None
-
-
-# Repository names and digests as the distribution specification writes them
-# (github.com/distribution/reference).
-_BY_DIGEST = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*@sha256:[0-9a-f]{64}")
-
-
-def _by_digest(value: str) -> str:
-    if value and not _BY_DIGEST.fullmatch(value):
-        raise wrong(
-            "names no digest, so what it is could change under you",
-            "write it as REPOSITORY@sha256:<64 hex digits>",
-        )
-    return value
-
-
-def _pem_file(value: str) -> str:
-    if not value:
-        return value
-    path = Path(value)
-    if not path.is_absolute():
-        raise wrong("is not an absolute path", "write the whole path, from /")
-    fix = "name a file of PEM certificates"
-    try:
-        if not path.is_file():
-            raise wrong("does not exist or is not a file", fix)
-        if "-----BEGIN CERTIFICATE-----" not in path.read_text(errors="replace"):
-            raise wrong("holds no PEM certificate", fix)
-    except OSError as error:
-        raise wrong(f"cannot be read: {error.strerror}", fix) from None
-    return value
-
-
-LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
-"""Let's Encrypt's directory (letsencrypt.org/docs/acme-protocol-updates)."""
-
-
-class Tls(StrEnum):
-    """Who encrypts; besides these, a domain name is a value of `tls`."""
-
-    OFF = "off"
-    INTERNAL = "internal"
-    SSLIP = "sslip"
-
-
-# Host names as RFC 1123 has them: labels of letters, digits and inner dashes, 63 characters each.
-_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-_HOSTNAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
-
-
-def _tls(value: str) -> str:
-    if value in set(Tls):
-        return value
-    # The last label of an address is a number, that of a name never is.
-    if not _HOSTNAME.fullmatch(value) or "." not in value or value.rpartition(".")[2].isdecimal():
-        raise wrong(
-            "is neither off, internal or sslip, nor a domain name",
-            "give one of these, or the name under which the world finds this deployment, "
-            "such as opencode.example.org",
-        )
-    return value
-
-
-def _public_address(value: str) -> str:
-    return _address(value) if value else value
-
-
-def _hostname(value: str) -> str:
-    if not _HOSTNAME.fullmatch(value):
-        raise wrong(
-            f"holds {value!r}, which is not a host name",
-            "write names in small letters, without scheme and port, separated by commas",
-        )
-    return value
-
-
-def _network(value: str) -> str:
-    fix = "list the addresses of your proxies, such as 10.0.0.7 or 10.0.0.0/24"
-    try:
-        network = ipaddress.ip_network(value)
-    except ValueError:
-        raise wrong(f"holds {value!r}, which is neither an address nor a network", fix) from None
-    if not network.prefixlen:
-        raise wrong(f"holds {value!r}: everybody could then claim any address", fix)
-    return str(network)
-
-
-def _each(rule: Callable[[str], str]) -> AfterValidator:
-    """Make a rule for one item a rule for a list that is written with commas."""
-    return AfterValidator(lambda value: ",".join(rule(item) for item in _items(value)))
-
-
-def _items(value: str) -> list[str]:
-    return [item.strip() for item in value.split(",") if item.strip()]
-
-
-def _acme_server(value: str) -> str:
-    if not re.fullmatch(r"https://[!-~]+", value):
-        raise wrong("is not an https:// address", "give the URL of the authority's ACME directory")
-    return value
-
-
-def _email(value: str) -> str:
-    if value and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", value):
-        raise wrong("is not an e-mail address", "write it as name@example.org, or leave it empty")
-    return value
-
-
-OPENCODE_MAJOR = 1
-"""The major version of opencode that the image runs, and is tested with."""
-_VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})", re.ASCII)
-
-
-def _opencode_version(value: str) -> str:
-    if not value:
-        return value
-    if not _VERSION.fullmatch(value):
-        raise wrong(
-            "is not a version", "write it whole, such as 1.18.33: `occ update --to VERSION` does"
-        )
-    if value.partition(".")[0] != str(OPENCODE_MAJOR):
-        raise wrong(
-            f"is of another major version than the one that this image runs, {OPENCODE_MAJOR}",
-            f"choose a version that begins with {OPENCODE_MAJOR}., or use an opencode-cloud that "
-            "is made for the other",
-        )
-    return value
-
-
-# A SHA-512 in base64, as npm writes it (w3.org/TR/SRI), for each kind of machine.
-_INTEGRITY = re.compile(r"(?:x64|arm64):sha512-[A-Za-z0-9+/]{86}==")
-
-
-def _integrity(value: str) -> str:
-    if not _INTEGRITY.fullmatch(value):
-        raise wrong(
-            "is not a list of MACHINE:sha512-BASE64 with x64 or arm64 as the machine",
-            "let `occ update --to VERSION` write it",
-        )
-    return value
-
-
-_KEPT_IMAGE = re.compile(r"opencode-cloud:[a-z0-9][a-z0-9_-]*-kept-[0-9a-f]{12}")
-
-
-def _kept_image(value: str) -> str:
-    if value and not _KEPT_IMAGE.fullmatch(value):
-        raise wrong(
-            "is not the name of an image that `occ update` kept",
-            f"pulumi config rm {NAMESPACE}:kept_image, to have the image of the other settings",
-        )
-    return value
-
-
-UNLESS_STOPPED = "unless-stopped"
-"""The restart policy of somebody who said nothing."""
-NO_RESTART = "no"
-_RESTART_POLICY = re.compile(r"unless-stopped|always|no|on-failure:[1-9][0-9]{0,5}", re.ASCII)
-
-
-def _restart_policy(value: str) -> str:
-    if not _RESTART_POLICY.fullmatch(value):
-        raise wrong(
-            "is none of unless-stopped, always, no and on-failure:TIMES",
-            "write one of these, such as on-failure:5 to give up after five restarts",
-        )
-    return value
-
-
-_DOCKER_HOST = re.compile(r"(unix|npipe):///?.+")
-
-
-def _docker_host(value: str) -> str:
-    if not _DOCKER_HOST.fullmatch(value):
-        raise wrong(
-            "is not a local Docker socket",
-            "write unix:///path/to/docker.sock (docker context inspect shows it); "
-            "a Docker socket on TCP is never used, because it has no login",
-        )
-    return value
-
-
-def _mounts(value: str) -> str:
-    try:
-        return join_mounts(parse_mounts(value))
-    except MountError as error:
-        raise wrong(error.why, error.fix) from None
-
-
-# A name or an address, as ssh takes it: nothing that it could read as an option.
-_SSH_HOST = re.compile(
-    r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?(?:[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)",
-    re.ASCII,
-)
-_SSH_HOST_WITH_PORT = re.compile(rf"{_SSH_HOST.pattern}(?::[0-9]{{1,5}})?", re.ASCII)
-
-
-def _ssh_host(value: str) -> str:
-    if value and not _SSH_HOST.fullmatch(value):
-        raise wrong(
-            "is no host that ssh could be given",
-            "write HOST or USER@HOST, with a name, an address, or a Host of ~/.ssh/config; a port "
-            "has a setting of its own, ssh_port",
-        )
-    return value
-
-
-def _ssh_jump(value: str) -> str:
-    if not _SSH_HOST_WITH_PORT.fullmatch(value):
-        raise wrong(
-            f"holds {value!r}, which is no host to jump through",
-            "write USER@HOST or USER@HOST:PORT, with commas between several",
-        )
-    return value
-
-
-# RFC 4253, section 6.6: the key's own bytes begin with the length of its type's name, so that
-# what is copied in part shows.
-_SSH_KEY = re.compile(r"(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ AAAA[A-Za-z0-9+/]+={0,2}")
-
-
-def _ssh_host_key(value: str) -> str:
-    if not _SSH_KEY.fullmatch(value):
-        raise wrong(
-            f"holds {value[:30]!r}, which is no public key of a host",
-            "let `occ host add` look it up and show it, or take TYPE and BASE64 of a line of the "
-            "host's /etc/ssh/ssh_host_*_key.pub",
-        )
-    return value
-
-
-def _absolute(value: str) -> str:
-    if value and not value.startswith("/"):
-        raise wrong("is not an absolute path", "write the whole path, from /")
-    return value
-
-
-_GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-
-
-def _group(value: str) -> str:
-    if not _GROUP.fullmatch(value):
-        raise wrong(
-            f"holds {value!r}, which is no name of a group", "use up to 40 of a-z, 0-9, _ and -"
-        )
-    return value
-
-
-_MAY_BE = "use an ordinary user's, such as 1000; 0 keeps the image's own"
-# docker/Dockerfile and docker/accounts hand out these ids.
-_SERVICES = range(800, 900)
-_ACCOUNTS = range(2000, 65536)
-# Debian's own end at 98; 99 is the nobody of Unraid, whose files people share.
-_LEAST_ID = 99
-_LARGEST_ID = 2**31 - 1
-_MACS_STAFF = 20
-"""The group of everybody on a Mac; in the image, one that has no right."""
-
-
-def _agents_id(value: int) -> int:
-    if value in _SERVICES:
-        raise wrong("belongs to the image's own services (800 to 899)", _MAY_BE)
-    if value in _ACCOUNTS:
-        raise wrong("belongs to the accounts that sign in (2000 to 65535)", _MAY_BE)
-    return value
-
-
-def _agents_user(value: int) -> int:
-    if 0 < value < _LEAST_ID:
-        raise wrong(f"belongs to Debian's own users (below {_LEAST_ID})", _MAY_BE)
-    return _agents_id(value)
-
-
-def _agents_group(value: int) -> int:
-    # Such as shadow, whose members read password hashes.
-    if 0 < value < _LEAST_ID and value != _MACS_STAFF:
-        raise wrong(f"belongs to Debian's own groups (below {_LEAST_ID})", _MAY_BE)
-    return _agents_id(value)
-
-
 _REACHABLE = "can be reached by other machines"
 _EXPOSED = f"{_REACHABLE}, and the connection is not encrypted"
 
 
-class Settings(CloudSettings):
+class Settings(SshSettings):
     """One deployment, described once. Frozen; unknown keys are refused.
 
     A rule over two settings stands on the later of them, as a field's own rule:
@@ -357,50 +76,18 @@ class Settings(CloudSettings):
     people want to see all that is wrong at once.
     """
 
-    ssh_host: Annotated[str, AfterValidator(_ssh_host)] = Field(
-        default="",
-        validate_default=True,
-        description="Host to reach by ssh, as `[USER@]HOST`: a name, an address, or a `Host` of "
-        "`~/.ssh/config`. `occ host add` writes it.",
-    )
-    ssh_host_key: Annotated[str, _each(_ssh_host_key)] = Field(
-        default="",
-        validate_default=True,
-        description="The host's own public keys, each `TYPE BASE64`, with commas between. Nothing "
-        "is sent to a host that has another one.",
-    )
-    ssh_port: int = Field(
-        default=0,
-        ge=0,
-        le=65535,
-        description="Port of the host's SSH server. 0: as ssh decides, mostly 22.",
-    )
-    ssh_identity_file: Annotated[str, AfterValidator(_absolute)] = Field(
-        default="",
-        description="Private key to sign in with. Empty: as ssh decides, with its agent.",
-    )
-    ssh_jump: Annotated[str, _each(_ssh_jump)] = Field(
-        default="",
-        description="Hosts to go through, as `[USER@]HOST[:PORT]`, with commas between. Empty: as "
-        "`~/.ssh/config` says.",
-    )
-    groups: Annotated[str, _each(_group)] = Field(
-        default="",
-        description="Groups that the deployment belongs to, with commas between: `occ --group "
-        "NAME` works on all of one.",
-    )
     port: int = Field(
         default=4096,
         ge=1,
         le=65535,
         description="Port on the host at which the login page and opencode answer.",
     )
-    public_address: Annotated[str, AfterValidator(_public_address)] = Field(
+    public_address: OptionalAddress = Field(
         default="",
         description="IP address by which the world reaches this deployment. "
         "`tls: sslip` makes its name of it.",
     )
-    tls: Annotated[str, AfterValidator(_tls)] = Field(
+    tls: TlsChoice = Field(
         default=Tls.OFF.value,
         description="`off`: plain HTTP, for loopback or behind a proxy. `internal`: HTTPS by an "
         "authority of its own. `sslip`: a public certificate for `public_address`'s sslip.io "
@@ -413,21 +100,21 @@ class Settings(CloudSettings):
         description="Port on the host that sends HTTP on to HTTPS. 0: 80 where a public "
         "certificate is got (the authority asks there), otherwise none.",
     )
-    acme_server: Annotated[str, AfterValidator(_acme_server)] = Field(
+    acme_server: AcmeServer = Field(
         default=LETS_ENCRYPT,
         description="ACME directory of the authority that gives public certificates. Using it "
         "means that you agree to its terms.",
     )
-    acme_email: Annotated[str, AfterValidator(_email)] = Field(
+    acme_email: Email = Field(
         default="",
         description="Where that authority writes to when something is wrong. May be empty.",
     )
-    hostnames: Annotated[str, _each(_hostname)] = Field(
+    hostnames: Hostnames = Field(
         default="",
         description="Names, with commas between, by which the deployment may be reached besides "
         "localhost and `tls`'s. Requests for other names are refused.",
     )
-    trust_proxy: Annotated[str, _each(_network)] = Field(
+    trust_proxy: Networks = Field(
         default="",
         description="Addresses and networks, with commas between, of the proxies whose "
         "X-Forwarded-For and X-Forwarded-Proto are believed. 127.0.0.1 stands for a proxy on "
@@ -460,7 +147,7 @@ class Settings(CloudSettings):
         description="Allows a `bind_address` that other machines can reach. Without `tls`, put a "
         "TLS proxy or a VPN in front: the connection is not encrypted.",
     )
-    bind_address: Annotated[str, AfterValidator(_address)] = Field(
+    bind_address: IpAddress = Field(
         default="127.0.0.1",
         description="Address on the host to listen on. Beyond loopback it needs "
         "`allow_network_exposure`.",
@@ -469,7 +156,7 @@ class Settings(CloudSettings):
         default=ImageSource.PREBUILT,
         description="`prebuilt` pulls `prebuilt_image`; `build` builds `docker/Dockerfile`.",
     )
-    prebuilt_image: Annotated[str, AfterValidator(_by_digest)] = Field(
+    prebuilt_image: ImageByDigest = Field(
         default="",
         validate_default=True,
         description="Image to pull, as REPOSITORY@sha256:DIGEST. Needed with "
@@ -484,23 +171,23 @@ class Settings(CloudSettings):
         default="",
         description="Debian 13 image to build on. Empty: the one that `docker/Dockerfile` pins.",
     )
-    extra_ca_file: Annotated[str, AfterValidator(_pem_file)] = Field(
+    extra_ca_file: PemFile = Field(
         default="",
         description="PEM file of certificate authorities that a built image trusts besides "
         "Debian's, for instance a company proxy's.",
     )
-    opencode_version: Annotated[str, AfterValidator(_opencode_version)] = Field(
+    opencode_version: OpencodeVersion = Field(
         default="",
         description="Version of opencode in a built image. Empty: the one that "
         "`docker/package-lock.json` pins. `occ update --to VERSION` writes it.",
     )
-    opencode_integrity: Annotated[str, _each(_integrity)] = Field(
+    opencode_integrity: Integrities = Field(
         default="",
         validate_default=True,
         description="What `opencode_version` is known by: the SHA-512 of its package for x64, "
         "arm64 or both, as `occ update --to VERSION` writes it. The build refuses anything else.",
     )
-    kept_image: Annotated[str, AfterValidator(_kept_image)] = Field(
+    kept_image: KeptImage = Field(
         default="",
         description="Image on the Docker host to run instead of all that the settings above say. "
         "`occ update` writes it when it goes back, and removes it at the next update.",
@@ -510,7 +197,7 @@ class Settings(CloudSettings):
         description="`occ update` also asks npm's registry for a newer opencode, and `occ status` "
         "says when one was found. `occ update --check` asks in any case.",
     )
-    docker_host: Annotated[str, AfterValidator(_docker_host)] = Field(
+    docker_host: DockerSocket = Field(
         default="unix:///var/run/docker.sock",
         description="Socket of the Docker engine to use, on the host where it runs. DOCKER_HOST is "
         "not read.",
@@ -525,22 +212,22 @@ class Settings(CloudSettings):
         ge=0,
         description="Most processors the container may use. 0: all of the host's.",
     )
-    mounts: Annotated[str, AfterValidator(_mounts)] = Field(
+    mounts: Mounts = Field(
         default="",
         description="Folders of the host in the container, with commas between: "
         "`/host/folder:/container/folder`, with `:ro` behind it for read-only.",
     )
-    puid: Annotated[int, AfterValidator(_agents_user)] = Field(
+    puid: AgentUser = Field(
         default=0,
         ge=0,
-        le=_LARGEST_ID,
+        le=LARGEST_ID,
         description="User id of the agent in the container, and so on the host the owner of what "
         "it makes in `mounts`. 0: the image's own, 1000.",
     )
-    pgid: Annotated[int, AfterValidator(_agents_group)] = Field(
+    pgid: AgentGroup = Field(
         default=0,
         ge=0,
-        le=_LARGEST_ID,
+        le=LARGEST_ID,
         description="Group id of the agent, likewise. 0: the image's own, 1000.",
     )
     service_unit: bool = Field(
@@ -566,7 +253,7 @@ class Settings(CloudSettings):
         le=3600,
         description="Seconds that the unit waits before each of them. For `service_unit` alone.",
     )
-    restart_policy: Annotated[str, AfterValidator(_restart_policy)] = Field(
+    restart_policy: RestartPolicy = Field(
         default=UNLESS_STOPPED,
         description="When the Docker engine starts the container again after it ended, or after "
         "the machine did: `unless-stopped`, `always`, `no`, or `on-failure:TIMES`. Under "
@@ -577,34 +264,6 @@ class Settings(CloudSettings):
         description="The stack's own name, in so many words, makes `pulumi destroy` delete its "
         "volumes: sessions, projects and users. Takes an `up` to arm. Empty: they stay.",
     )
-
-    @field_validator("ssh_host")
-    @classmethod
-    def _ssh_has_a_host(cls, value: str, info: ValidationInfo) -> str:
-        target = info.data.get("target")
-        if target is Target.SSH and not value:
-            raise wrong(
-                "is empty, and target is ssh",
-                "occ host add NAME [USER@]HOST makes such a stack, or: "
-                f"pulumi config set {NAMESPACE}:ssh_host [USER@]HOST",
-            )
-        if target is Target.LOCAL and value:
-            raise wrong(
-                "names a host, and target is local, which would not be reached by it",
-                f"pulumi config set {NAMESPACE}:target ssh, or pulumi config rm "
-                f"{NAMESPACE}:ssh_host",
-            )
-        return value
-
-    @field_validator("ssh_host_key")
-    @classmethod
-    def _host_is_pinned(cls, value: str, info: ValidationInfo) -> str:
-        if value or not info.data.get("ssh_host"):
-            return value
-        raise wrong(
-            "is empty, so that anybody could pretend to be the host",
-            "occ host edit NAME --accept-host-key looks it up, shows it, and writes it",
-        )
 
     @field_validator("bind_address")
     @classmethod
@@ -794,108 +453,6 @@ SECRETS = frozenset(
     name for name, field in Settings.model_fields.items() if field.annotation is SecretStr
 )
 """Settings whose values are nobody's to see, and stand encrypted in a stack's file."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One setting that cannot be used: which, as given, why, and what to do."""
-
-    key: str
-    value: str | None
-    """``None``: it may be nobody's to see."""
-    why: str
-    fix: str
-    namespace: str = NAMESPACE
-
-    def __str__(self) -> str:
-        value = "" if self.value is None else f" = {self.value!r}"
-        return f"{self.namespace}:{self.key}{value} {self.why}\n    fix: {self.fix}"
-
-
-class SettingsError(OpencodeCloudError):
-    """Every problem of one stack's settings, in the model's order."""
-
-    def __init__(self, stack: str, problems: list[Problem]) -> None:
-        self.problems = problems
-        count = "1 setting" if len(problems) == 1 else f"{len(problems)} settings"
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"{count} of stack {stack!r} cannot be used:\n{lines}")
-
-
-def own(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick this project's keys from a stack's whole configuration, without their namespace."""
-    prefix = f"{NAMESPACE}:"
-    return {
-        key.removeprefix(prefix): value
-        for key, value in configuration.items()
-        if key.startswith(prefix)
-    }
-
-
-def load(raw: Mapping[str, Any], stack: str) -> Settings:
-    """Make the settings of ``stack`` from its configuration, keys without namespace.
-
-    Raises:
-        SettingsError: with every problem at once.
-    """
-    try:
-        return Settings.model_validate(dict(raw), context={"stack": stack})
-    except ValidationError as error:
-        problems = [_problem(details) for details in error.errors()]
-        raise SettingsError(stack, problems) from None
-
-
-def unencrypted(configuration: Mapping[str, Any], encrypted: Collection[str]) -> list[Problem]:
-    """Find what stands readable in a stack's file and must not.
-
-    Args:
-        configuration: all keys of the stack, with their namespaces.
-        encrypted: those whose values are encrypted in its file.
-    """
-    return [
-        Problem(
-            name,
-            None,
-            "is not encrypted in the stack's file, where whoever reads the file reads it",
-            f"pulumi config set --secret {NAMESPACE}:{name}, with a new value if anybody else "
-            "could read this one",
-        )
-        for name in sorted(SECRETS)
-        if configuration.get(key := f"{NAMESPACE}:{name}") and key not in encrypted
-    ]
-
-
-def default(name: str, target: str = Target.LOCAL) -> Any:
-    """Give what a setting is on a ``target`` when nobody set it."""
-    if target in CLOUDS and name in CLOUD_DEFAULTS:
-        return CLOUD_DEFAULTS[name]
-    standard = Settings.model_fields[name].default
-    return standard.get_secret_value() if isinstance(standard, SecretStr) else standard
-
-
-def as_config(value: Any) -> str:
-    """Write a setting's value as ``pulumi config set`` takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _problem(details: ErrorDetails) -> Problem:
-    key = str(details["loc"][0])
-    if details["type"] == "extra_forbidden":
-        return Problem(key, str(details["input"]), "is not a setting", _unknown_key_fix(key))
-    context = details.get("ctx", {})
-    value = None if key in SECRETS else str(details["input"])
-    default = as_config(Settings.model_fields[key].default)
-    why = context.get("why") or details["msg"].replace("Input should", "should")
-    fix = context.get("fix") or f"pulumi config set {NAMESPACE}:{key} {default} (the default)"
-    return Problem(key, value, why, fix)
-
-
-def _unknown_key_fix(key: str) -> str:
-    remove = f"pulumi config rm {NAMESPACE}:{key}"
-    close = difflib.get_close_matches(key, Settings.model_fields, n=1)
-    if not close:
-        return f"{remove}; docs/settings.md lists what there is"
-    return f"did you mean {close[0]}? If so: {remove}, and set that"
 
 
 def _is_loopback(address: str) -> bool:

@@ -6,10 +6,11 @@ import pulumi
 import pulumi_docker as docker
 
 from components.service import OpencodeService, OpencodeServiceArgs
+from opencode_cloud.configuration import SettingsError
 from opencode_cloud.ops import mounts
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.settings import Settings, SettingsError
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.mounts import join_mounts
 
 

@@ -9,12 +9,13 @@ import pulumi
 import pulumi_docker as docker
 
 from components.service import OpencodeServiceArgs
+from opencode_cloud.configuration import as_config
 from opencode_cloud.environment import Environment
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.docker_host import DEFAULT_SOCKET, DockerHost
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.ssh import Ssh
-from opencode_cloud.settings import Settings, as_config
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.image import BuiltImage, image_spec
 from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.spec.ssh import SshAddress, options

@@ -20,9 +20,9 @@ from opencode_cloud.cli.options import Options, options_of
 from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
+    from opencode_cloud.configuration import Problem
     from opencode_cloud.ops.stack_config import Change, Overview, StackFile
     from opencode_cloud.ops.stack_document import Document
-    from opencode_cloud.settings import Problem
 
 # What knows the settings takes 0.1 s to import, and is so only where it is used.
 
@@ -72,8 +72,8 @@ def show(context: typer.Context) -> None:
 @app.command(cls=Command, epilog=examples("occ config get port"))
 def get(context: typer.Context, key: Key) -> None:
     """Print the value of one setting, and nothing else."""
+    from opencode_cloud.configuration import as_config
     from opencode_cloud.ops import stack_config
-    from opencode_cloud.settings import as_config
 
     options = options_of(context)
     file = stack_file(options)
@@ -138,7 +138,7 @@ def schema() -> None:
 
 
 def _refuse(problems: "list[Problem]", stack: str) -> None:
-    from opencode_cloud.settings import SettingsError
+    from opencode_cloud.configuration import SettingsError
 
     raise SettingsError(stack, problems)
 
@@ -146,9 +146,9 @@ def _refuse(problems: "list[Problem]", stack: str) -> None:
 def _edit(options: Options, file: "StackFile", before: "Document") -> "Change":
     import tempfile
 
+    from opencode_cloud.configuration import SettingsError
     from opencode_cloud.ops import stack_config
     from opencode_cloud.ops.stack_document import StackConfigError
-    from opencode_cloud.settings import SettingsError
 
     editor = _editor(options)
     with tempfile.TemporaryDirectory(prefix="occ-") as folder:
@@ -202,9 +202,9 @@ def _text(draft: Path) -> str:
 def _print_settings(found: "Overview", options: Options) -> None:
     import textwrap
 
+    from opencode_cloud.configuration import as_config
     from opencode_cloud.ops.stack_config import default
     from opencode_cloud.ops.stack_document import ENCRYPTED
-    from opencode_cloud.settings import as_config
 
     bold, plain = ("\x1b[1m", "\x1b[0m") if options.color and sys.stdout.isatty() else ("", "")
     width = min(shutil.get_terminal_size().columns, 100)

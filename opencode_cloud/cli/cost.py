@@ -11,7 +11,7 @@ from opencode_cloud.cli.options import Options, options_of
 from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
-    from opencode_cloud.settings import Target
+    from opencode_cloud.cloud_settings import Target
     from opencode_cloud.spec.cost import Estimate
 
 Provider = Annotated[

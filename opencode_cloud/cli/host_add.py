@@ -118,7 +118,7 @@ def _check(host: "Host") -> None:
     Raises:
         SettingsError: with every problem.
     """
-    from opencode_cloud.settings import SettingsError
+    from opencode_cloud.configuration import SettingsError
 
     try:
         _document(host)

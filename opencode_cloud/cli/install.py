@@ -96,7 +96,7 @@ def _spec(options: Options, document: "Document") -> "ServiceUnitSpec":
     Raises:
         SettingsError: it cannot be used so.
     """
-    from opencode_cloud.settings import load
+    from opencode_cloud.configuration import load
     from opencode_cloud.spec.service_unit.spec import service_unit_spec
 
     spec = service_unit_spec(load(document.values, options.host), options.host)

@@ -96,8 +96,8 @@ def agreed(options: Options, wanted: "Sequence[BindMount]", command: str) -> "Lo
     Raises:
         OpencodeCloudError: one cannot be mounted, or shall not.
     """
+    from opencode_cloud.configuration import SettingsError
     from opencode_cloud.ops import mounts
-    from opencode_cloud.settings import SettingsError
 
     looked = mounts.look_on(options.docker_host(), project.root(), wanted)
     if looked.problems:
@@ -179,8 +179,8 @@ def _change(document: "Document", file: "StackFile", wanted: "Sequence[BindMount
 
 def _notes(document: "Document", stack: str, new: "Looked") -> list[str]:
     """Say what else the agent needs to work in the folders."""
+    from opencode_cloud.configuration import SettingsError, load
     from opencode_cloud.ops import mounts
-    from opencode_cloud.settings import SettingsError, load
 
     try:
         settings = load(document.values, stack)

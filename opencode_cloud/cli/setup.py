@@ -261,8 +261,8 @@ def _checked(
     options: Options, host: "Host", document: "Document", said: "Said", given: Given
 ) -> "Document":
     """Give the file that the answers make, where nothing of the machine is in the way."""
+    from opencode_cloud.configuration import load
     from opencode_cloud.ops import setup_plan
-    from opencode_cloud.settings import load
 
     wanted = setup_plan.written(document, options.host, said.answers)
     settings = load(wanted.values, options.host)
@@ -296,9 +296,10 @@ def _check_room(options: Options, host: "Host", settings: "Settings") -> None:
 def _plan(
     context: "Context", host: "Host", document: "Document", wanted: "Document", said: "Said"
 ) -> "Plan":
+    from opencode_cloud.configuration import SettingsError, load
     from opencode_cloud.ops import setup_plan, setup_work
     from opencode_cloud.ops.stack_config import impact
-    from opencode_cloud.settings import ImageSource, SettingsError, load
+    from opencode_cloud.settings import ImageSource
 
     stack = context.options.stack
     settings = load(wanted.values, stack)

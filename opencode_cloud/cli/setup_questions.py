@@ -13,7 +13,8 @@ from opencode_cloud.ops.host import Host
 from opencode_cloud.ops.mounts import Danger
 from opencode_cloud.ops.setup_plan import Person, password_problem
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import ImageSource, Settings, Tls
+from opencode_cloud.setting_types import Tls
+from opencode_cloud.settings import ImageSource, Settings
 from opencode_cloud.spec.mounts import MountError, parse_mounts
 from opencode_cloud.start.options import DEFAULT_USER, is_user_name
 from opencode_cloud.start.steps.first_user import generate_password

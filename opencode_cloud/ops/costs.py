@@ -1,8 +1,9 @@
 """What a machine would cost, or the one that a stack has."""
 
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.configuration import default
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.program import program_of
-from opencode_cloud.settings import Target, default
 from opencode_cloud.spec.cost import Estimate, estimate
 from opencode_cloud.spec.machine_sizes import DEFAULT_SIZES, size_of
 

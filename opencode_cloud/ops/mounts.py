@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opencode_cloud.configuration import Problem, SettingsError
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.folders import FOLDER, HIDDEN, MISSING, Seen
 from opencode_cloud.ops.mount_dangers import HERE, Surroundings, danger
-from opencode_cloud.settings import Problem, Settings, SettingsError
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.mounts import BindMount, MountError, parse_mounts
 
 if TYPE_CHECKING:

@@ -82,9 +82,9 @@ class Program:
             SettingsError: they cannot be used; with every problem.
             OperationError: their file cannot be read.
         """
+        from opencode_cloud.configuration import load
         from opencode_cloud.ops.stack_config import StackFile
         from opencode_cloud.ops.stack_document import Document
-        from opencode_cloud.settings import load
 
         if config_file:
             document = Document(config_file.name, config_file.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from typing import Any
 from opencode_cloud.ops.deployment import Deployment, occ
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.ops.versions import order
-from opencode_cloud.settings import OPENCODE_MAJOR
+from opencode_cloud.setting_types import OPENCODE_MAJOR
 from opencode_cloud.start.authorities import BUNDLE
 
 NOTE = "/usr/lib/opencode-cloud/opencode-registry"

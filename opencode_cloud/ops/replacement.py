@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from opencode_cloud.configuration import load
 from opencode_cloud.errors import OpencodeCloudError
 from opencode_cloud.ops import health, lifecycle, update_data, update_plan
 from opencode_cloud.ops.deployment import Deployment, find, occ
@@ -21,7 +22,6 @@ from opencode_cloud.ops.points import KEPT, Point, Points, Stage, kept_name
 from opencode_cloud.ops.program import Program, Progress
 from opencode_cloud.ops.stack_config import Change, StackFile
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import load
 
 HEALTHY_SECONDS = 120
 """A new version may have a database to bring up to date."""

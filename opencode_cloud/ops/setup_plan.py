@@ -7,17 +7,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from opencode_cloud.configuration import SettingsError, as_config, load
 from opencode_cloud.ops import stack_config
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import (
-    BuiltOn,
-    ImageSource,
-    Settings,
-    SettingsError,
-    Tls,
-    as_config,
-    load,
-)
+from opencode_cloud.setting_types import Tls
+from opencode_cloud.settings import BuiltOn, ImageSource, Settings
 from opencode_cloud.start.command import SHORTEST_PASSWORD
 
 ASKED = (

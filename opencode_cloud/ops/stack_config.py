@@ -20,20 +20,14 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.configuration import Problem, SettingsError, as_config, load
+from opencode_cloud.configuration import default as setting_default
 from opencode_cloud.environment import ENV, SECRET
 from opencode_cloud.environment import problems as environment_problems
 from opencode_cloud.ops.project import setup_command
 from opencode_cloud.ops.stack_document import KEY, Document, StackConfigError
-from opencode_cloud.settings import (
-    ImageSource,
-    Problem,
-    Settings,
-    SettingsError,
-    Target,
-    as_config,
-    load,
-)
-from opencode_cloud.settings import default as setting_default
+from opencode_cloud.settings import ImageSource, Settings
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
 from opencode_cloud.spec.service_unit.spec import service_unit_spec

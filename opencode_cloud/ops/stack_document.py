@@ -11,7 +11,7 @@ from yaml import SafeLoader
 from yaml.constructor import SafeConstructor
 
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.settings import NAMESPACE
+from opencode_cloud.setting_error import NAMESPACE
 
 # `port` and `opencode:config:port` are other ways in which Pulumi lets one write `opencode:port`.
 KEY = re.compile(rf"(?:{NAMESPACE}:(?:config:)?)?([^:]+)")

@@ -10,7 +10,8 @@ from opencode_cloud.ops.points import Point
 from opencode_cloud.ops.releases import Release
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.ops.versions import order
-from opencode_cloud.settings import OPENCODE_MAJOR, ImageSource, Settings
+from opencode_cloud.setting_types import OPENCODE_MAJOR
+from opencode_cloud.settings import ImageSource, Settings
 
 LATEST = "latest"
 """What may be said instead of a version."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from opencode_cloud.settings import Target, load
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.configuration import load
 from opencode_cloud.spec.machine import SSH_USER, Machine, machine, shipped_files
 from opencode_cloud.spec.vm_bundle import packed
 

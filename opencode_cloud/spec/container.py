@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from opencode_cloud.environment import NO_ENVIRONMENT, Environment
-from opencode_cloud.settings import NO_RESTART, Settings
+from opencode_cloud.setting_types import NO_RESTART
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.mounts import BindMount
 from opencode_cloud.spec.volumes import Volume
 

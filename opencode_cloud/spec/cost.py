@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from opencode_cloud.settings import Target
+from opencode_cloud.cloud_settings import Target
 
 PRICES = Path(__file__).parents[1] / "prices.toml"
 HOURS = 730

@@ -1,6 +1,7 @@
 """The tables of costs in the documentation."""
 
-from opencode_cloud.settings import Target, default
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.configuration import default
 from opencode_cloud.spec.cost import Estimate, estimate, load_balanced
 from opencode_cloud.spec.machine_sizes import DEFAULT_SIZES
 

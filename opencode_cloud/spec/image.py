@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opencode_cloud import __version__
-from opencode_cloud.settings import BuiltOn, ImageSource, Settings, Target
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.settings import BuiltOn, ImageSource, Settings
 
 REPOSITORY = "opencode-cloud"
 """Name of the images built here; they are never pushed by a deployment."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import yaml
 
+from opencode_cloud.cloud_settings import Target
 from opencode_cloud.environment import NO_ENVIRONMENT, Environment
-from opencode_cloud.settings import Settings, Target
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.compose import SERVICE, compose
 from opencode_cloud.spec.container import SECRETS_FOLDER, ContainerSpec, container_spec
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from opencode_cloud.settings import Settings, Target
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.settings import Settings
 
 DEFAULT_SIZES: Mapping[Target, str] = {
     Target.AWS: "t3.medium",

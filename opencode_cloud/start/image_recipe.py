@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opencode_cloud.settings import SettingsError, load
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.spec.image import BuiltImage, KeptImage, image_spec
 
 

@@ -20,7 +20,7 @@ import pulumi_command as command
 from pathlib import Path
 from components.vm import Vm
 from opencode_cloud.environment import Environment
-from opencode_cloud.settings import load, own
+from opencode_cloud.configuration import load, own
 from pulumi.runtime.config import CONFIG, get_config_env
 from stacks.cloud import Deployment
 

@@ -18,8 +18,10 @@ import docker
 import pytest
 from docker.models.networks import Network
 
+from opencode_cloud.cloud_settings import CLOUDS, Target
+from opencode_cloud.configuration import load
 from opencode_cloud.environment import Environment
-from opencode_cloud.settings import CLOUDS, Settings, Target, load
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.cloud_config import example, render
 from opencode_cloud.spec.container import SECRETS_FOLDER
 from opencode_cloud.spec.machine import Machine, machine, shipped_files

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opencode_cloud.settings import load
+from opencode_cloud.configuration import load
 from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.spec.service_unit.spec import service_unit_spec
 from tests.program.recorder import Recorder

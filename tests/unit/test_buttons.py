@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from opencode_cloud.settings import Settings, Target
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.buttons import arm
 from opencode_cloud.spec.cloud_config import LIMITS
 from tests.program.clouds import HASH, IMAGE, KEY

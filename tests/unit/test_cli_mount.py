@@ -13,10 +13,10 @@ import yaml
 from opencode_cloud.cli import app, config, main, mount
 from opencode_cloud.cli.commands import Group, take, with_globals
 from opencode_cloud.cli.options import Options
+from opencode_cloud.configuration import SettingsError
 from opencode_cloud.json_schemas import schema
 from opencode_cloud.ops import project
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError
-from opencode_cloud.settings import SettingsError
 
 Occ = Callable[..., int]
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from opencode_cloud.cli import status_panel, status_rows
+from opencode_cloud.configuration import load
 from opencode_cloud.ops import deployment as deployments
 from opencode_cloud.ops import health
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError
@@ -24,7 +25,6 @@ from opencode_cloud.ops.status import (
     together,
 )
 from opencode_cloud.ops.users import User
-from opencode_cloud.settings import load
 from opencode_cloud.spec.container import container_spec, stack_label
 from tests.unit.cli_parts import IMAGE, STOPPED, FakeEngine, container, deployment
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from opencode_cloud.cloud_settings import CLOUDS, Target
+from opencode_cloud.configuration import load
 from opencode_cloud.environment import Environment
-from opencode_cloud.settings import CLOUDS, Target, load
 from opencode_cloud.spec.cloud_config import ARCHIVE, EXAMPLE, LIMITS, example, render
 from opencode_cloud.spec.compose import SERVICE
 from opencode_cloud.spec.image import BuiltImage

@@ -6,7 +6,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from opencode_cloud.settings import CLOUDS, SettingsError, Target, default, load, unencrypted
+from opencode_cloud.cloud_settings import CLOUDS, Target
+from opencode_cloud.configuration import SettingsError, default, load, unencrypted
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA" + "0" * 44 + " ada@example"
 PINNED = "ghcr.io/example/opencode-cloud@sha256:" + "a" * 64

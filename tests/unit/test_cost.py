@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from opencode_cloud.settings import Target
+from opencode_cloud.cloud_settings import Target
 from opencode_cloud.spec.cost import HOURS, PRICES, estimate, load_balanced
 from opencode_cloud.spec.machine_sizes import DEFAULT_SIZES, is_arm
 

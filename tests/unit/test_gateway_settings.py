@@ -6,7 +6,7 @@ from gateway.settings import LETS_ENCRYPT, GatewaySettings, SettingsError, load
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opencode_cloud import settings as deployment
+from opencode_cloud import configuration as deployment
 from opencode_cloud.spec.container import container_spec
 
 ROUTE = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask

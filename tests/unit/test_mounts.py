@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opencode_cloud.cli import status_rows
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.ops import folders, mount_dangers, mounts
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.mount_dangers import Surroundings
 from opencode_cloud.ops.status import Mount, Status
-from opencode_cloud.settings import Settings, SettingsError, load
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.compose import compose_yaml
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.mounts import BindMount, MountError, join_mounts, parse_mount, parse_mounts

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from opencode_cloud.configuration import SettingsError
 from opencode_cloud.ops.one_off import config_with
 from opencode_cloud.ops.program import Program
-from opencode_cloud.settings import SettingsError
 from opencode_cloud.start.paths import Paths
 
 TEXT = """\

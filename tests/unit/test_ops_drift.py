@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
+from opencode_cloud.configuration import load
 from opencode_cloud.ops import boot
 from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.drift import Difference, drift, image_drift
-from opencode_cloud.settings import load
 from opencode_cloud.spec.container import ContainerSpec, container_spec
 from opencode_cloud.spec.image import PulledImage
 from opencode_cloud.spec.volumes import MOUNT_PATHS

@@ -2,13 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opencode_cloud.configuration import SettingsError
 from opencode_cloud.environment import ENV, SECRET
 from opencode_cloud.ops import environment
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.secrets import Secret, read, secrets
 from opencode_cloud.ops.stack_config import Difference, Need, edited
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import SettingsError
 
 FILE = """\
 # Ours.

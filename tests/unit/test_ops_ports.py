@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from opencode_cloud.configuration import load
 from opencode_cloud.ops import lifecycle, ports
 from opencode_cloud.ops.errors import EngineError, OperationError
-from opencode_cloud.settings import load
 from tests.unit.cli_parts import DROPPED, STOPPED, FakeEngine, container, deployment
 
 ADDRESS = "127.0.0.1"

@@ -1,9 +1,9 @@
 import pytest
 
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.ops import setup_plan
 from opencode_cloud.ops.setup_plan import NEW, Person, Plan, Said
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import SettingsError, load
 
 DIGEST = "registry.example/opencode@sha256:" + "ab" * 32
 

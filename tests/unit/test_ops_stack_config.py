@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.ops import stack_config
 from opencode_cloud.ops.stack_config import (
     Need,
@@ -22,7 +23,7 @@ from opencode_cloud.ops.stack_config import (
     unset,
 )
 from opencode_cloud.ops.stack_document import Document, StackConfigError
-from opencode_cloud.settings import Settings, SettingsError, load
+from opencode_cloud.settings import Settings
 
 BUILD = {"image_source": "build"}
 PINNED = "ghcr.io/example/opencode-cloud@sha256:" + "a" * 64

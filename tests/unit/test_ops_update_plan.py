@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.ops import update_plan
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.points import Point, Stage
 from opencode_cloud.ops.releases import Release
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.ops.update_plan import Target
-from opencode_cloud.settings import Settings, SettingsError, load
+from opencode_cloud.settings import Settings
 
 HASH = "sha512-" + "a" * 86 + "=="
 DIGEST = "registry.example.org/opencode-cloud@sha256:" + "c" * 64

@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.ops import lifecycle, service_unit
 from opencode_cloud.ops.service_unit import HostUnit, read
 from opencode_cloud.ops.shells import Done, LocalShell
-from opencode_cloud.settings import SettingsError, load
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.service_unit.host import host_script
 from opencode_cloud.spec.service_unit.launchd import launchd_agent

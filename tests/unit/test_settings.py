@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from opencode_cloud import derive
 from opencode_cloud.cloud_settings import CLOUD_DEFAULTS
-from opencode_cloud.settings import SECRETS, Settings, SettingsError, as_config, load
+from opencode_cloud.configuration import SettingsError, as_config, load
+from opencode_cloud.settings import SECRETS, Settings
 
 BUILD = {"image_source": "build"}
 PINNED = "ghcr.io/example/opencode-cloud@sha256:" + "a" * 64

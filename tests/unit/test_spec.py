@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from opencode_cloud import __version__
+from opencode_cloud.configuration import load
 from opencode_cloud.environment import Environment
-from opencode_cloud.settings import load
 from opencode_cloud.spec.compose import compose_yaml
 from opencode_cloud.spec.container import Health, PublishedPort, container_spec
 from opencode_cloud.spec.image import BuiltImage, KeptImage, PulledImage, image_spec

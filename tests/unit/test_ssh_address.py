@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from opencode_cloud.configuration import SettingsError, load
 from opencode_cloud.ops.ssh import explained
-from opencode_cloud.settings import SettingsError, load
 from opencode_cloud.spec.ssh import SshAddress, SshFiles, command, options
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPyZ0Cs0Yk2yI5yUj6VQ3Y4r1nqk1dRk2Ihn9mWcK0aB"

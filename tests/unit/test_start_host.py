@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from opencode_cloud.configuration import load
 from opencode_cloud.ops import project
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.host import Host
 from opencode_cloud.ops.shells import Done
 from opencode_cloud.ops.ssh import Ssh
-from opencode_cloud.settings import load
 from opencode_cloud.spec.ssh import SshAddress, SshFiles
 from opencode_cloud.start import preflight
 from opencode_cloud.start.errors import StartError, UsageError

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from opencode_cloud.settings import Target
+from opencode_cloud.cloud_settings import Target
 from opencode_cloud.spec.buttons import described
 from opencode_cloud.spec.buttons.described import DATA_DISK_GB, FORM
 from opencode_cloud.spec.cost import SYSTEM_DISK_GB

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from opencode_cloud.settings import Target, load
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.configuration import load
 from opencode_cloud.spec.cloud_config import EXAMPLE, render
 from opencode_cloud.spec.machine import machine, shipped_files
 

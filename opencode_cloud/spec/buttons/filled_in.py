@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from opencode_cloud.settings import Target
+from opencode_cloud.cloud_settings import Target
 from opencode_cloud.spec.buttons import described
 
 MARKS = {

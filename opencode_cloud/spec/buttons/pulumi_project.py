@@ -5,7 +5,9 @@ from typing import Any
 
 import yaml
 
-from opencode_cloud.settings import NAMESPACE, Settings, Target
+from opencode_cloud.cloud_settings import Target
+from opencode_cloud.setting_error import NAMESPACE
+from opencode_cloud.settings import Settings
 
 TITLES: Mapping[Target, str] = {
     Target.AWS: "AWS",

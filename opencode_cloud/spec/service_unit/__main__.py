@@ -5,7 +5,7 @@ python -m opencode_cloud.spec.service_unit user|system|launchd|windows
 
 import sys
 
-from opencode_cloud.settings import load
+from opencode_cloud.configuration import load
 from opencode_cloud.spec.service_unit.launchd import launchd_agent
 from opencode_cloud.spec.service_unit.spec import service_unit_spec
 from opencode_cloud.spec.service_unit.systemd import systemd_unit
