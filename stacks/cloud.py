@@ -92,7 +92,7 @@ class Deployment:
     def _applied(self, vm: Vm) -> command.local.Command:
         image = self._image
         built = image if isinstance(image, BuiltImage) else None
-        archive = pulumi.Output.all(vm.address, pulumi.Output.all(**self.secrets)).apply(
+        archive = pulumi.Output.all(vm.address, dict(self.secrets)).apply(
             lambda known: encoded(bundle(self._describe(known[0]), known[1], built))
         )
         return command.local.Command(

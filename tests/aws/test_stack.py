@@ -120,7 +120,12 @@ def moto(folder: Path) -> Iterator[str]:
         [sys.executable, "-c", SERVER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "MOTO_AMIS_PATH": str(images)},
+        env={
+            **os.environ,
+            "MOTO_AMIS_PATH": str(images),
+            "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+        },
+        stderr=subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout
@@ -163,7 +168,7 @@ class Aws:
 @pytest.fixture(scope="module")
 def aws(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     folder = tmp_path_factory.mktemp("aws")
-    project = copy_program(root, folder / "project")
+    project = copy_program(root, folder_of(folder, "project"))
     shutil.copytree(root / "cloud-init", project / "cloud-init")
     # The program's own environment has no SDK of AWS.
     (project / ".venv").unlink()

@@ -17,8 +17,10 @@ from opencode_cloud.spec.vm_bundle import END
 from tests.program.clouds import (
     ADDRESS,
     APPLY,
+    COMPUTED,
     HASH,
     IMAGE,
+    LOOKUPS,
     REGIONS,
     STACK,
     configuration,
@@ -215,6 +217,14 @@ def test_what_is_applied_holds_the_secrets_and_is_whole(provider: str, runs: dic
     assert f"IMAGE={IMAGE}\n" in files["etc/opencode-cloud/machine.conf"]
     assert f"ADDRESS={ADDRESS}\n" in files["etc/opencode-cloud/machine.conf"]
     assert END.path.lstrip("/") in files
+
+
+def test_a_stack_without_secrets_is_applied_too(root: Path):
+    recorder = Recorder(LOOKUPS, COMPUTED)
+    config = configuration("aws")
+    del config["secret:KEY"]
+    recorder.run(root, STACK, config, ["opencode:first_user_hash"])
+    assert not [name for name in unpacked(recorder) if "/secrets/" in name]
 
 
 @each
