@@ -32,7 +32,9 @@ class VmArgs:
     ssh_from: tuple[str, ...]
     """IPv4 networks that reach port 22."""
     web_ports: tuple[int, ...]
-    """TCP ports that everybody reaches."""
+    """TCP ports of the deployment."""
+    web_from: tuple[str, ...] = EVERYWHERE[:1]
+    """IPv4 networks that reach them."""
     system_disk_gb: int
     """Of the disk that goes with the machine."""
     data_disk_gb: int

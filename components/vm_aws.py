@@ -5,8 +5,8 @@ import json
 import pulumi
 import pulumi_aws as aws
 
+from components.aws_network import AwsNetwork
 from components.vm import (
-    EVERYWHERE,
     SNAPSHOTS_AT,
     SNAPSHOTS_KEPT,
     SSH_PORT,
@@ -14,10 +14,10 @@ from components.vm import (
     VmArgs,
     first_boot,
 )
+from opencode_cloud.spec.aws_network import MACHINES, NETWORK
 
 DEBIAN = "136693071363"
 """Account in which Debian publishes its images (wiki.debian.org/Cloud/AmazonEC2Image)."""
-NETWORK = "10.20.0.0/24"
 SNAPSHOT_POLICY = "arn:aws:iam::aws:policy/service-role/AWSDataLifecycleManagerServiceRole"
 _ALL_PROTOCOLS = "-1"
 
@@ -31,12 +31,15 @@ class AwsVm(Vm):
     it asks nothing of AWS. EC2 moves it away from broken hardware by itself.
     """
 
+    network: AwsNetwork
+    """Where it is."""
+
     def __init__(self, name: str, args: VmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("opencode:index:AwsVm", name, args, opts)
         # Depends on nothing, so that it can stay when all else goes; the rest follows it.
         data = self._data_disk()
         interface, way_out = self._network(data.availability_zone)
-        address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags=self._tags(), opts=self._child)
+        address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags=self.tags, opts=self._child)
         # Of the interface, not of the machine: it is there before the machine asks for anything,
         # and after the machine was replaced.
         association = aws.ec2.EipAssociation(
@@ -59,14 +62,16 @@ class AwsVm(Vm):
         self._snapshots()
         self._finish(address.public_ip, instance.id, attachment)
 
-    def _tags(self) -> dict[str, str]:
+    @property
+    def tags(self) -> dict[str, str]:
+        """What everything of it is marked with."""
         return {"Name": self._args.name, **self._args.labels}
 
     def _network(
         self, zone: pulumi.Output[str]
     ) -> tuple[aws.ec2.NetworkInterface, pulumi.Resource]:
         """Make the network; give the machine's interface to it, and what completes its way out."""
-        name, tags = self._name, self._tags()
+        name, tags = self._name, self.tags
         vpc = aws.ec2.Vpc(
             f"{name}-network",
             cidr_block=NETWORK,
@@ -80,7 +85,7 @@ class AwsVm(Vm):
         subnet = aws.ec2.Subnet(
             f"{name}-subnet",
             vpc_id=vpc.id,
-            cidr_block=NETWORK,
+            cidr_block=MACHINES,
             availability_zone=zone,
             tags=tags,
             opts=self._child,
@@ -102,6 +107,13 @@ class AwsVm(Vm):
             tags=tags,
             opts=self._child,
         )
+        self.network = AwsNetwork(
+            vpc_id=vpc.id,
+            subnet_id=subnet.id,
+            route_table_id=routes.id,
+            zone=zone,
+            machine_address=interface.private_ip,
+        )
         return interface, way_out
 
     def _zone(self) -> pulumi.Output[str]:
@@ -119,8 +131,9 @@ class AwsVm(Vm):
         return offers.locations.apply(lambda zones: first_zone(zones, size, region))
 
     def _rules(self, vpc_id: pulumi.Output[str]) -> aws.ec2.SecurityGroup:
-        rules = [_ingress(port, list(EVERYWHERE[:1])) for port in self._args.web_ports]
-        rules.append(_ingress(SSH_PORT, list(self._args.ssh_from)))
+        args = self._args
+        rules = [_ingress(port, list(args.web_from)) for port in args.web_ports]
+        rules.append(_ingress(SSH_PORT, list(args.ssh_from)))
         return aws.ec2.SecurityGroup(
             f"{self._name}-rules",
             description="opencode-cloud: HTTPS for everybody, SSH for its operators",
@@ -131,7 +144,7 @@ class AwsVm(Vm):
                     protocol=_ALL_PROTOCOLS, from_port=0, to_port=0, cidr_blocks=["0.0.0.0/0"]
                 )
             ],
-            tags=self._tags(),
+            tags=self.tags,
             opts=self._child,
         )
 
@@ -146,7 +159,7 @@ class AwsVm(Vm):
             type="gp3",
             encrypted=True,
             # What snapshots are taken of is found by these.
-            tags=self._tags() | {"opencode-cloud-data": self._args.stack},
+            tags=self.tags | {"opencode-cloud-data": self._args.stack},
             # Outlives every machine. A larger size grows it in place; AWS refuses a smaller one.
             # Another zone or key would replace it, which the protection forbids: what is on it
             # moves by a snapshot or a backup.
@@ -159,7 +172,7 @@ class AwsVm(Vm):
         address: pulumi.Output[str],
         association: aws.ec2.EipAssociation,
     ) -> aws.ec2.Instance:
-        args, tags = self._args, self._tags()
+        args, tags = self._args, self.tags
         return aws.ec2.Instance(
             f"{self._name}-machine",
             ami=self._image(),
@@ -228,7 +241,7 @@ class AwsVm(Vm):
                     ],
                 }
             ),
-            tags=self._tags(),
+            tags=self.tags,
             opts=self._child,
         )
         granted = aws.iam.RolePolicyAttachment(
@@ -255,7 +268,7 @@ class AwsVm(Vm):
                     )
                 ],
             ),
-            tags=self._tags(),
+            tags=self.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[granted]),
         )
 

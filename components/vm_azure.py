@@ -8,7 +8,6 @@ from pulumi_azure_native import compute, network, resources
 from components.vm import SSH_PORT, Vm, VmArgs, first_boot
 
 NETWORK = "10.20.0.0/24"
-_EVERYBODY = "*"
 
 
 class AzureVm(Vm):
@@ -51,7 +50,7 @@ class AzureVm(Vm):
         self, group: resources.ResourceGroup, address: network.PublicIPAddress
     ) -> network.NetworkInterface:
         name, args = self._name, self._args
-        web = {f"web-{port}": (port, [_EVERYBODY]) for port in args.web_ports}
+        web = {f"web-{port}": (port, list(args.web_from)) for port in args.web_ports}
         opened = web | {"ssh": (SSH_PORT, list(args.ssh_from))}
         rules = network.NetworkSecurityGroup(
             f"{name}-rules",
@@ -210,15 +209,13 @@ class AzureVm(Vm):
 
 
 def _inbound(name: str, priority: int, port: int, networks: list[str]) -> network.SecurityRuleArgs:
-    everybody = networks == [_EVERYBODY]
     return network.SecurityRuleArgs(
         name=name,
         priority=priority,
         direction="Inbound",
         access="Allow",
         protocol="Tcp",
-        source_address_prefix=_EVERYBODY if everybody else None,
-        source_address_prefixes=None if everybody else networks,
+        source_address_prefixes=networks,
         source_port_range="*",
         destination_address_prefix="*",
         destination_port_range=str(port),

@@ -81,8 +81,7 @@ class DigitalOceanVm(Vm):
         self._finish(address.ip_address, droplet.id, assigned)
 
     def _firewall(self, tag: pulumi.Output[str]) -> digitalocean.Firewall:
-        everywhere = list(EVERYWHERE)
-        rules = [_inbound(port, everywhere) for port in self._args.web_ports]
+        rules = [_inbound(port, list(self._args.web_from)) for port in self._args.web_ports]
         rules.append(_inbound(SSH_PORT, list(self._args.ssh_from)))
         return digitalocean.Firewall(
             f"{self._name}-rules",
@@ -93,7 +92,7 @@ class DigitalOceanVm(Vm):
                 digitalocean.FirewallOutboundRuleArgs(
                     protocol=protocol,
                     port_range=None if protocol == "icmp" else _ALL_PORTS,
-                    destination_addresses=everywhere,
+                    destination_addresses=list(EVERYWHERE),
                 )
                 for protocol in ("tcp", "udp", "icmp")
             ],

@@ -6,7 +6,6 @@ import pulumi
 import pulumi_gcp as gcp
 
 from components.vm import (
-    EVERYWHERE,
     SNAPSHOTS_AT,
     SNAPSHOTS_KEPT,
     SSH_PORT,
@@ -64,7 +63,7 @@ class GcpVm(Vm):
             opts=self._child,
         )
         web, ssh = (
-            (list(map(str, args.web_ports)), list(EVERYWHERE[:1])),
+            (list(map(str, args.web_ports)), list(args.web_from)),
             (
                 [str(SSH_PORT)],
                 list(args.ssh_from),

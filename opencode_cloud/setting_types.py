@@ -74,6 +74,7 @@ class Tls(StrEnum):
     OFF = "off"
     INTERNAL = "internal"
     SSLIP = "sslip"
+    ALB = "alb"
 
 
 # Host names as RFC 1123 has them: labels of letters, digits and inner dashes, 63 characters each.
@@ -87,7 +88,7 @@ def _tls(value: str) -> str:
     # The last label of an address is a number, that of a name never is.
     if not _HOSTNAME.fullmatch(value) or "." not in value or value.rpartition(".")[2].isdecimal():
         raise wrong(
-            "is neither off, internal or sslip, nor a domain name",
+            "is neither off, internal, sslip or alb, nor a domain name",
             "give one of these, or the name under which the world finds this deployment, "
             "such as opencode.example.org",
         )
@@ -116,6 +117,24 @@ def _network(value: str) -> str:
     if not network.prefixlen:
         raise wrong(f"holds {value!r}: everybody could then claim any address", fix)
     return str(network)
+
+
+def _optional_hostname(value: str) -> str:
+    return _hostname(value) if value else value
+
+
+# The partition, region and account of docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html.
+_CERTIFICATE_ARN = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+")
+
+
+def _certificate_arn(value: str) -> str:
+    if value and not _CERTIFICATE_ARN.fullmatch(value):
+        raise wrong(
+            "is no certificate of AWS Certificate Manager",
+            "write its ARN, arn:aws:acm:REGION:ACCOUNT:certificate/ID: `aws acm list-certificates` "
+            "shows it",
+        )
+    return value
 
 
 def _acme_server(value: str) -> str:
@@ -255,6 +274,8 @@ KeptImage = Annotated[str, AfterValidator(_kept_image)]
 RestartPolicy = Annotated[str, AfterValidator(_restart_policy)]
 DockerSocket = Annotated[str, AfterValidator(_docker_host)]
 Mounts = Annotated[str, AfterValidator(_mounts)]
+OptionalHostname = Annotated[str, AfterValidator(_optional_hostname)]
+CertificateArn = Annotated[str, AfterValidator(_certificate_arn)]
 Hostnames = Annotated[str, each(_hostname)]
 Networks = Annotated[str, each(_network)]
 Integrities = Annotated[str, each(_integrity)]

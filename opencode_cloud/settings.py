@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from opencode_cloud.cloud_settings import CLOUDS
+from opencode_cloud.cloud_settings import CLOUDS, Target
 from opencode_cloud.setting_error import NAMESPACE, wrong
 from opencode_cloud.setting_types import (
     LARGEST_ID,
@@ -21,6 +21,7 @@ from opencode_cloud.setting_types import (
     AcmeServer,
     AgentGroup,
     AgentUser,
+    CertificateArn,
     DockerSocket,
     Email,
     Hostnames,
@@ -32,11 +33,13 @@ from opencode_cloud.setting_types import (
     Networks,
     OpencodeVersion,
     OptionalAddress,
+    OptionalHostname,
     PemFile,
     RestartPolicy,
     Tls,
     TlsChoice,
 )
+from opencode_cloud.spec.aws_network import NETWORK as AWS_NETWORK
 from opencode_cloud.spec.mounts import BindMount, parse_mounts
 from opencode_cloud.ssh_settings import SshSettings
 
@@ -91,7 +94,20 @@ class Settings(SshSettings):
         default=Tls.OFF.value,
         description="`off`: plain HTTP, for loopback or behind a proxy. `internal`: HTTPS by an "
         "authority of its own. `sslip`: a public certificate for `public_address`'s sslip.io "
-        "name. Or the domain to get a public certificate for.",
+        "name. `alb`: on AWS, a load balancer with `alb_certificate`. Or the domain to get a "
+        "public certificate for.",
+    )
+    alb_certificate: CertificateArn = Field(
+        default="",
+        validate_default=True,
+        description="ARN of the certificate in AWS Certificate Manager that the load balancer of "
+        "`tls: alb` has; it is in the stack's region.",
+    )
+    alb_domain: OptionalHostname = Field(
+        default="",
+        validate_default=True,
+        description="Domain that this certificate is for, and that leads people to the load "
+        "balancer by a CNAME or alias record.",
     )
     http_port: int = Field(
         default=0,
@@ -313,6 +329,64 @@ class Settings(SshSettings):
             f"pulumi config set {NAMESPACE}:public_address <this host's public IP address>",
         )
 
+    @field_validator("tls")
+    @classmethod
+    def _load_balancers_are_of_aws(cls, value: str, info: ValidationInfo) -> str:
+        target = info.data.get("target")
+        if value != Tls.ALB or target in (None, Target.AWS):
+            return value
+        raise wrong(
+            f"is alb, which is a load balancer of AWS, and target is {target}",
+            f"pulumi config set {NAMESPACE}:tls <domain>, which gets a certificate for it",
+        )
+
+    @field_validator("alb_certificate", "alb_domain")
+    @classmethod
+    def _load_balancers_are_told(cls, value: str, info: ValidationInfo) -> str:
+        tls, name = info.data.get("tls"), info.field_name
+        if tls is None or bool(value) == (tls == Tls.ALB):
+            return value
+        if value:
+            raise wrong(
+                f"is of a load balancer, and tls is {tls}",
+                f"pulumi config rm {NAMESPACE}:{name}, or pulumi config set {NAMESPACE}:tls alb",
+            )
+        raise wrong(
+            "is empty, and tls is alb, which needs it", f"pulumi config set {NAMESPACE}:{name} ..."
+        )
+
+    @field_validator("alb_certificate")
+    @classmethod
+    def _certificate_is_in_the_region(cls, value: str, info: ValidationInfo) -> str:
+        region = info.data.get("region")
+        if not value or not region or value.split(":")[3] == region:
+            return value
+        raise wrong(
+            f"is not in {region}, where the load balancer is",
+            f"request or import the certificate there: aws acm request-certificate --region "
+            f"{region} --domain-name <domain>",
+        )
+
+    @field_validator("http_port")
+    @classmethod
+    def _load_balancers_redirect(cls, value: int, info: ValidationInfo) -> int:
+        if not value or info.data.get("tls") != Tls.ALB:
+            return value
+        raise wrong(
+            "is set, and tls is alb: the load balancer itself sends HTTP on to HTTPS",
+            f"pulumi config rm {NAMESPACE}:http_port",
+        )
+
+    @field_validator("proxy_protocol")
+    @classmethod
+    def _load_balancers_send_no_header(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value or info.data.get("tls") != Tls.ALB:
+            return value
+        raise wrong(
+            "is on, and tls is alb: a load balancer of AWS's application kind does not speak it",
+            f"pulumi config rm {NAMESPACE}:proxy_protocol",
+        )
+
     @field_validator("http_port")
     @classmethod
     def _redirect_has_a_destination(cls, value: int, info: ValidationInfo) -> int:
@@ -406,9 +480,30 @@ class Settings(SshSettings):
         return self.tls != Tls.OFF
 
     @property
+    def is_load_balanced(self) -> bool:
+        """Whether people meet a load balancer, which has the certificate."""
+        return self.tls == Tls.ALB
+
+    @property
+    def gateway_tls(self) -> str:
+        """What the gateway itself does: load balancers speak HTTPS to it, and ask for no name."""
+        return Tls.INTERNAL.value if self.is_load_balanced else self.tls
+
+    @property
+    def gateway_hostnames(self) -> str:
+        """Names, with commas between, that the gateway answers to besides those of `tls`."""
+        return ",".join(filter(None, (self.alb_domain, self.hostnames)))
+
+    @property
+    def trusted_proxies(self) -> str:
+        """`trust_proxy`, and the network that a load balancer is in."""
+        balancer = AWS_NETWORK if self.is_load_balanced else ""
+        return ",".join(filter(None, (balancer, self.trust_proxy)))
+
+    @property
     def has_public_certificate(self) -> bool:
-        """Whether a certificate is got that everybody trusts."""
-        return self.tls not in (Tls.OFF, Tls.INTERNAL)
+        """Whether the gateway gets a certificate that everybody trusts."""
+        return self.tls not in (Tls.OFF, Tls.INTERNAL, Tls.ALB)
 
     @property
     def certificate_name(self) -> str:
@@ -425,7 +520,7 @@ class Settings(SshSettings):
     @property
     def redirect_port(self) -> int:
         """Port on the host that sends HTTP on to HTTPS; 0 for none."""
-        if not self.has_tls:
+        if not self.has_tls or self.is_load_balanced:
             return 0
         wanted = self.has_public_certificate or self.target.is_cloud
         return self.http_port or (80 if wanted else 0)
@@ -433,6 +528,8 @@ class Settings(SshSettings):
     @property
     def url(self) -> str:
         """Where the deployment answers: by its public name, or else seen from its own host."""
+        if self.is_load_balanced:
+            return f"https://{self.alb_domain}"
         if self.certificate_name:
             port = "" if self.port == _HTTPS_PORT else f":{self.port}"
             return f"https://{self.certificate_name}{port}"

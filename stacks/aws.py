@@ -6,6 +6,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from components.load_balancer_aws import AwsLoadBalancer, LoadBalancerArgs
 from components.vm_aws import AwsVm
 from opencode_cloud.environment import Environment
 from opencode_cloud.settings import Settings
@@ -31,10 +32,23 @@ def deploy(
     refuse_ambient("aws", {"region": "opencode:region"})
     # Said outright, so that what AWS_REGION or a profile says today decides nothing.
     provider = aws.Provider("aws", region=settings.region)
-    Deployment(
+    vm = Deployment(
         settings=settings,
         stack=stack,
         project=project,
         environment=environment,
         secrets=secrets,
     ).run(AwsVm, provider)
+    if not settings.is_load_balanced:
+        return
+    balancer = AwsLoadBalancer(
+        "opencode",
+        LoadBalancerArgs(
+            network=vm.network,
+            port=settings.port,
+            certificate=settings.alb_certificate,
+            tags=vm.tags,
+        ),
+        pulumi.ResourceOptions(providers=[provider]),
+    )
+    pulumi.export("loadBalancer", balancer.dns_name)

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from typing import TypeVar
 
 import pulumi
 import pulumi_command as command
 
-from components.vm import Vm, VmArgs
+from components.vm import EVERYWHERE, Vm, VmArgs
 from opencode_cloud.environment import Environment
 from opencode_cloud.settings import Settings
+from opencode_cloud.spec.aws_network import NETWORK as AWS_NETWORK
 from opencode_cloud.spec.cloud_config import render
 from opencode_cloud.spec.cost import SYSTEM_DISK_GB, estimate
 from opencode_cloud.spec.image import BuiltImage, ImageSpec, image_spec
@@ -22,6 +24,8 @@ from opencode_cloud.spec.vm_bundle import bundle, encoded
 
 APPLY = (".venv/bin/python", "-m", "opencode_cloud.ops.machine_apply")
 """In the program's folder, by a path that is the same in every checkout."""
+
+Rented = TypeVar("Rented", bound=Vm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class Deployment:
     environment: Environment
     secrets: Mapping[str, pulumi.Output[str]]
 
-    def run(self, kind: Callable[..., Vm], provider: pulumi.ProviderResource) -> None:
+    def run(self, kind: Callable[..., Rented], provider: pulumi.ProviderResource) -> Rented:
         """Register the machine and what is applied to it, and export the outputs."""
         vm = kind("opencode", self.vm_args(), pulumi.ResourceOptions(providers=[provider]))
         applied = self._applied(vm)
@@ -51,6 +55,7 @@ class Deployment:
         pulumi.export("containerName", self._describe("").values["CONTAINER"])
         pulumi.export("imageDigest", image.reference)
         pulumi.export("provenance", image.provenance)
+        return vm
 
     def vm_args(self) -> VmArgs:
         """Say what machine it is.
@@ -68,11 +73,14 @@ class Deployment:
             ssh_user=SSH_USER,
             ssh_from=ipv4_networks(settings.ssh_from),
             web_ports=tuple(port for port in (settings.port, settings.redirect_port) if port),
+            web_from=(AWS_NETWORK,) if settings.is_load_balanced else EVERYWHERE[:1],
             system_disk_gb=SYSTEM_DISK_GB[settings.target],
             data_disk_gb=settings.data_disk_gb,
             user_data=lambda address: render(self._describe(address)),
             url=lambda address: settings.at(address).url,
-            monthly_cost=estimate(settings.target, size, settings.data_disk_gb).text,
+            monthly_cost=estimate(
+                settings.target, size, settings.data_disk_gb, settings.is_load_balanced
+            ).text,
             delete_data=settings.delete_data_on_destroy == self.stack,
         )
 

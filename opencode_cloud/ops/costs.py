@@ -27,4 +27,9 @@ def of_stack(stack: str, size: str | None, disk_gb: int | None) -> Estimate:
             f"The stack {stack!r} rents no machine: its target is {settings.target}. What one of a "
             "provider would cost: occ cost aws|gcp|azure|digitalocean"
         )
-    return estimate(settings.target, size or size_of(settings), disk_gb or settings.data_disk_gb)
+    return estimate(
+        settings.target,
+        size or size_of(settings),
+        disk_gb or settings.data_disk_gb,
+        settings.is_load_balanced,
+    )

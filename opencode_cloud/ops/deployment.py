@@ -14,6 +14,8 @@ from opencode_cloud.ops.project import folder, setup_command
 
 LABEL = "org.opencode-cloud.stack"
 """As `opencode_cloud.spec.container.stack_label` writes it; importing that costs 0.1 s."""
+_PUBLIC_NAME_LABEL = "org.opencode-cloud.public-name"
+"""As `opencode_cloud.spec.container.PUBLIC_NAME_LABEL`, likewise."""
 
 _HTTP, _HTTPS = "8080/tcp", "8443/tcp"
 _HTTPS_PORT = "443"
@@ -58,7 +60,9 @@ class Deployment:
 
     @property
     def tls(self) -> str:
-        """As the setting: off, internal, sslip or a domain."""
+        """As the setting: off, internal, sslip, alb or a domain."""
+        if _PUBLIC_NAME_LABEL in self.labels:
+            return "alb"
         return self.environment.get("OPENCODE_CLOUD_TLS") or "off"
 
     @property
@@ -81,7 +85,8 @@ class Deployment:
         if not port:
             return ""
         if name := self.public_name:
-            return f"https://{name}" + ("" if port == _HTTPS_PORT else f":{port}")
+            is_usual = port == _HTTPS_PORT or self.tls == "alb"
+            return f"https://{name}" + ("" if is_usual else f":{port}")
         host = reached_at(address)
         host = f"[{host}]" if ":" in host else host
         return f"{'http' if self.tls == 'off' else 'https'}://{host}:{port}"
@@ -94,6 +99,8 @@ class Deployment:
     @property
     def public_name(self) -> str:
         """Name that its public certificate is for; empty where it has none."""
+        if name := self.labels.get(_PUBLIC_NAME_LABEL):
+            return name
         if self.tls in ("off", "internal"):
             return ""
         if self.tls != "sslip":

@@ -24,6 +24,7 @@ SECRETS_FOLDER = "/etc/opencode-cloud/secrets"
 VARIABLE_PREFIX = "OPENCODE_CLOUD_ENV_"
 """Before the name of a variable that is for opencode alone, and not for what supervises it."""
 
+PUBLIC_NAME_LABEL = "org.opencode-cloud.public-name"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
 """All that init needs to own the volumes' roots and to become each service's user."""
 
@@ -101,6 +102,11 @@ def stack_label(stack: str) -> dict[str, str]:
     return {"org.opencode-cloud.stack": stack}
 
 
+def _public_name(settings: Settings) -> dict[str, str]:
+    """Label by which commands know what the container itself is not told."""
+    return {PUBLIC_NAME_LABEL: settings.alb_domain} if settings.is_load_balanced else {}
+
+
 def container_spec(
     settings: Settings, stack: str, environment: Environment = NO_ENVIRONMENT
 ) -> ContainerSpec:
@@ -124,7 +130,7 @@ def container_spec(
         most_restarts=most_restarts,
         # The engine's own default never rotates, and would fill the disk.
         log_options={"max-size": "10m", "max-file": "3"},
-        labels=stack_label(stack),
+        labels=stack_label(stack) | _public_name(settings),
     )
 
 
@@ -132,11 +138,11 @@ def _environment(settings: Settings, stack: str) -> dict[str, str]:
     """What the gateway is told; docker/gateway/settings.py reads it. Defaults are left out."""
     values = {
         "DEPLOYMENT": stack,
-        "TLS": settings.tls if settings.has_tls else "",
+        "TLS": settings.gateway_tls if settings.has_tls else "",
         "PUBLIC_ADDRESS": settings.public_address,
         "PUBLISHED_PORT": str(settings.port) if settings.has_tls else "",
-        "HOSTNAMES": settings.hostnames,
-        "TRUST_PROXY": settings.trust_proxy,
+        "HOSTNAMES": settings.gateway_hostnames,
+        "TRUST_PROXY": settings.trusted_proxies,
         "PROXY_PROTOCOL": "true" if settings.proxy_protocol else "",
         "RATE_LIMIT_ATTEMPTS": str(settings.rate_limit_attempts),
         "RATE_LIMIT_WINDOW_SECONDS": str(settings.rate_limit_window_seconds),

@@ -21,6 +21,8 @@ SYSTEM_DISK_GB: Mapping[Target, int] = {
     Target.DIGITALOCEAN: 0,
 }
 """Debian, Docker and two images of opencode; nothing on it is worth keeping."""
+_LOAD_BALANCER = "application load balancer"
+_LOAD_BALANCER_USE = "load balancer capacity units"
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ class Estimate:
         return f"{self.monthly:.2f} USD a month in {self.region}, and what is billed by use"
 
 
-def estimate(provider: Target, size: str, data_disk_gb: int) -> Estimate:
-    """Estimate what a machine of a size costs, with its disks and its address."""
+def estimate(
+    provider: Target, size: str, data_disk_gb: int, is_load_balanced: bool = False
+) -> Estimate:
+    """Estimate what a machine of a size costs, with its disks, its address and what is in front."""
     prices = _prices()[provider]
     parts = prices["parts"]
     system_gb = SYSTEM_DISK_GB[provider]
@@ -75,7 +79,13 @@ def estimate(provider: Target, size: str, data_disk_gb: int) -> Estimate:
         _line(f"data disk {data_disk_gb} GB, {prices['disk']}", parts["disk"], data_disk_gb)
     )
     lines.append(_line("public IPv4 address", parts["address"]))
-    return Estimate(provider, prices["region"], tuple(lines), _billed_by_use(parts))
+    by_use = _billed_by_use(parts)
+    if is_load_balanced:
+        lines.append(_line(_LOAD_BALANCER, parts["load_balancer"]))
+        # It has one in each of its two zones.
+        lines.append(_line("its public IPv4 addresses: 2", parts["address"], 2))
+        by_use = (*by_use, _LOAD_BALANCER_USE)
+    return Estimate(provider, prices["region"], tuple(lines), by_use)
 
 
 def load_balanced(size: str, disk_gb: int) -> Estimate:
@@ -86,12 +96,10 @@ def load_balanced(size: str, disk_gb: int) -> Estimate:
         _line(f"machine {size}", prices["sizes"].get(size)),
         _line(f"disk {disk_gb} GB, {prices['disk']}", parts["disk"], disk_gb),
         _line("NAT gateway", parts["nat_gateway"]),
-        _line("application load balancer", parts["load_balancer"]),
+        _line(_LOAD_BALANCER, parts["load_balancer"]),
         _line("public IPv4 addresses: 3", parts["address"], 3),
     )
-    return Estimate(
-        Target.AWS, prices["region"], lines, ("traffic", "load balancer capacity units")
-    )
+    return Estimate(Target.AWS, prices["region"], lines, ("traffic", _LOAD_BALANCER_USE))
 
 
 def _billed_by_use(parts: Mapping[str, Any]) -> tuple[str, ...]:

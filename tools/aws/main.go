@@ -53,6 +53,7 @@ var resources = map[string]string{
 // dataSources likewise.
 var dataSources = map[string]string{
 	"aws_ami":                         "ec2:getAmi",
+	"aws_availability_zones":          "index:getAvailabilityZones",
 	"aws_ec2_instance_type_offerings": "ec2:getInstanceTypeOfferings",
 	"aws_ssm_parameter":               "ssm:getParameter",
 }

@@ -6,13 +6,13 @@ from typing import Any
 import yaml
 
 from opencode_cloud.cloud_settings import Target
+from opencode_cloud.spec.aws_network import MACHINES, NETWORK
 from opencode_cloud.spec.buttons import described
 from opencode_cloud.spec.buttons.described import DATA_DISK_GB, FORM
 from opencode_cloud.spec.cost import SYSTEM_DISK_GB
 from opencode_cloud.spec.machine import SSH_USER
 from opencode_cloud.spec.machine_sizes import DEFAULT_SIZES
 
-NETWORK = "10.20.0.0/24"
 SNAPSHOT_POLICY = (
     "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSDataLifecycleManagerServiceRole"
 )
@@ -138,7 +138,7 @@ def _network() -> dict[str, Any]:
         "Subnet": _resource(
             "EC2::Subnet",
             VpcId=_ref("Network"),
-            CidrBlock=NETWORK,
+            CidrBlock=MACHINES,
             AvailabilityZone={"Fn::Select": [0, {"Fn::GetAZs": ""}]},
             Tags=_tags(),
         ),
