@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sysconfig
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,28 @@ from pathlib import Path
 import docker
 import pytest
 import requests
+from docker.types import IPAMConfig, IPAMPool
 
+from opencode_cloud.configuration import load
+from opencode_cloud.spec.aws_network import MACHINES
+from opencode_cloud.spec.container import container_spec
 from tests.engine.container import BASIC, PATIENT, Running, running, wait_until
 from tests.engine.deployment import PASSWORD, USER, free_port
+from tests.program.clouds import IMAGE, KEY
 
 CLIENT = "203.0.113.9"
 ALB = {"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https", "X-Forwarded-Port": "443"}
 """What an AWS load balancer adds (docs.aws.amazon.com, "HTTP headers and Application Load
 Balancers")."""
+DOMAIN = "opencode.example.org"
+ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/1f0c"
+AWS = {
+    "target": "aws",
+    "region": "eu-central-1",
+    "ssh_public_key": KEY,
+    "ssh_from": "198.51.100.0/24",
+    "prebuilt_image": IMAGE,
+}
 
 CADDY = Path(sysconfig.get_path("scripts"), "caddy")
 NAMED = {"OPENCODE_CLOUD_TRUST_PROXY": "127.0.0.1"}
@@ -127,6 +142,47 @@ def test_people_sign_in_behind_a_load_balancer_that_encrypts(trusting: Running):
     )
     assert answer.status_code == requests.codes.see_other
     assert "__Host-opencode-session" in answer.headers["Set-Cookie"]
+
+
+@pytest.fixture
+def balanced(docker_client: docker.DockerClient, image: str) -> Iterator[Running]:
+    """A container as `tls: alb` has it, in AWS's network; the balancer's part is this machine's."""
+    settings = load(AWS | {"tls": "alb", "alb_certificate": ARN, "alb_domain": DOMAIN}, "cloud")
+    environment = dict(container_spec(settings, "cloud").environment)
+    pool = IPAMConfig(pool_configs=[IPAMPool(subnet=MACHINES)])
+    network = docker_client.networks.create(f"opencode-alb-{uuid.uuid4().hex[:12]}", ipam=pool)
+    try:
+        with running(
+            docker_client, image, PATIENT | environment, network=network.name
+        ) as container:
+            yield container
+    finally:
+        network.remove()
+
+
+def test_behind_a_load_balancer_of_aws_people_sign_in_by_its_domain_alone(balanced: Running):
+    facts = balanced.container.attrs["NetworkSettings"]["Networks"]
+    [address] = [of["IPAddress"] for of in facts.values() if of["IPAddress"].startswith("10.20.")]
+    url = f"https://{address}:8443"
+    # A load balancer does not ask for the certificate's name either.
+    session = requests.Session()
+    session.trust_env, session.verify = False, False
+    assert session.get(f"{url}/health", timeout=10).ok, "as its health check asks"
+    seen = ALB | {"Host": DOMAIN}
+    page = session.get(f"{url}/_gateway/login", headers=seen, timeout=10)
+    csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    answer = session.post(
+        f"{url}/_gateway/login",
+        data={"csrf": csrf, "username": USER, "password": PASSWORD},
+        headers=seen | {"Origin": f"https://{DOMAIN}", "Cookie": cookie},
+        allow_redirects=False,
+        timeout=10,
+    )
+    assert answer.status_code == requests.codes.see_other
+    assert f'"address": "{CLIENT}"' in balanced.logs()
+    other = session.get(f"{url}/_gateway/login", headers=ALB | {"Host": "evil.example"}, timeout=10)
+    assert other.status_code == requests.codes.misdirected_request
 
 
 def test_a_real_caddy_in_front_passes_the_clients_address_on(trusting: Running, tmp_path: Path):

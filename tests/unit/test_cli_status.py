@@ -27,6 +27,7 @@ from opencode_cloud.ops.status import (
 from opencode_cloud.ops.users import User
 from opencode_cloud.spec.container import container_spec, stack_label
 from tests.unit.cli_parts import IMAGE, STOPPED, FakeEngine, container, deployment
+from tests.unit.test_cloud_settings import BALANCED, CLOUD
 
 NOW = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
 WELL = Inside(
@@ -95,6 +96,8 @@ def test_one_that_ran_out_of_memory_says_so():
         {"tls": "opencode.example.org", "port": "8443"},
         {"tls": "sslip", "public_address": "203.0.113.7", "port": "443"},
         {"tls": "sslip", "public_address": "2001:db8::7", "port": "443"},
+        CLOUD | BALANCED,
+        CLOUD | BALANCED | {"port": "8443"},
     ],
 )
 def test_the_url_is_the_one_that_the_settings_give(settings: dict[str, str]):
@@ -105,7 +108,9 @@ def test_the_url_is_the_one_that_the_settings_give(settings: dict[str, str]):
         for port in spec.ports
     }
     environment = tuple(f"{name}={value}" for name, value in spec.environment.items())
-    found = deployment(container(environment=environment, host={"PortBindings": bindings}))
+    facts = container(environment=environment, host={"PortBindings": bindings})
+    facts["Config"]["Labels"] |= spec.labels
+    found = deployment(facts)
     assert found.url == given.url
     assert found.tls == given.tls
 

@@ -45,6 +45,41 @@ def test_its_defaults_are_the_settings_of_nobody_who_set_them():
     assert internal.redirect_port == 80
 
 
+BALANCED = {
+    "target": "aws",
+    "region": "eu-central-1",
+    "tls": "alb",
+    "alb_certificate": "arn:aws:acm:eu-central-1:123456789012:certificate/1f0c",
+    "alb_domain": "opencode.example.org",
+}
+
+
+def test_a_load_balancer_of_aws_has_the_name_and_the_machine_speaks_https_to_it_alone():
+    settings = load(CLOUD | BALANCED | {"port": "8443", "trust_proxy": "192.0.2.1"}, "cloud")
+    assert settings.at("203.0.113.7").url == "https://opencode.example.org"
+    assert (settings.gateway_tls, settings.redirect_port) == ("internal", 0)
+    assert settings.trusted_proxies == "10.20.0.0/22,192.0.2.1/32"
+    assert settings.gateway_hostnames == "opencode.example.org"
+
+
+@pytest.mark.parametrize(
+    ("changed", "key", "said"),
+    [
+        ({"target": "gcp"}, "tls", "a load balancer of AWS, and target is gcp"),
+        ({"target": "local"}, "tls", "a load balancer of AWS, and target is local"),
+        ({"alb_certificate": ""}, "alb_certificate", "is empty, and tls is alb"),
+        ({"alb_domain": ""}, "alb_domain", "is empty, and tls is alb"),
+        ({"tls": "sslip"}, "alb_domain", "fix: pulumi config rm opencode:alb_domain"),
+        ({"alb_certificate": "mine"}, "alb_certificate", "`aws acm list-certificates` shows it"),
+        ({"region": "us-east-1"}, "alb_certificate", "is not in us-east-1"),
+        ({"http_port": "80"}, "http_port", "the load balancer itself sends HTTP on"),
+        ({"trust_proxy": "10.0.0.1", "proxy_protocol": "true"}, "proxy_protocol", "not speak it"),
+    ],
+)
+def test_a_load_balancer_that_cannot_be_is_refused(changed: dict[str, str], key: str, said: str):
+    assert said in problems(CLOUD | BALANCED | changed)[key]
+
+
 def test_plain_http_is_refused_where_the_internet_is_the_way():
     said = problems(CLOUD | {"target": "aws", "tls": "off"})["tls"]
     assert "would cross the internet readable" in said

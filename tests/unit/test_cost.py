@@ -27,6 +27,16 @@ def test_hours_gigabytes_and_months_are_counted():
     assert lines["public IPv4 address"] == 3.65
 
 
+def test_a_load_balancer_and_its_addresses_are_counted():
+    without, behind = (
+        estimate(Target.AWS, "t3.medium", 20, balanced) for balanced in (False, True)
+    )
+    assert without.monthly
+    balancer, addresses = 0.0225 * HOURS, 2 * 0.005 * HOURS
+    assert behind.monthly == pytest.approx(without.monthly + balancer + addresses, abs=0.02)
+    assert "load balancer capacity units" in behind.not_counted
+
+
 def test_a_size_without_a_price_is_unknown_and_never_free():
     found = estimate(Target.AWS, "x1.big", 20)
     assert found.monthly is None
