@@ -111,10 +111,10 @@ class AwsPlugin:
     title = "AWS plugin"
 
     def is_done(self) -> str:
-        """Look whether it is installed."""
-        home = Path(self._environment["PULUMI_HOME"])
-        plugin = home / "plugins" / f"resource-aws-v{aws.VERSION}"
-        return f"aws {aws.VERSION}" if plugin.is_dir() else ""
+        """Look whether the one of these sources is installed."""
+        origin = self._origin
+        is_of_these = origin.is_file() and origin.read_text() == aws.key()
+        return f"aws {aws.VERSION}" if is_of_these else ""
 
     def obstacle(self) -> str:
         """Nothing is known beforehand."""
@@ -129,11 +129,18 @@ class AwsPlugin:
         plugin = aws.build_plugin(report.progress)
         self.context.runner.run(
             *("pulumi", "plugin", "install", "resource", "aws", aws.VERSION),
-            *("--file", str(plugin)),
+            *("--reinstall", "--file", str(plugin)),
             limit=INSTALL_SECONDS,
             environment=self._environment,
         )
+        self._origin.write_text(aws.key())
         return Outcome(f"aws {aws.VERSION}")
+
+    @property
+    def _origin(self) -> Path:
+        """File beside the plugin that says what it was built from."""
+        plugins = Path(self._environment["PULUMI_HOME"]) / "plugins"
+        return plugins / f"resource-aws-v{aws.VERSION}" / "built-from"
 
     @property
     def _environment(self) -> dict[str, str]:

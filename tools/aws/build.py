@@ -8,11 +8,17 @@ import sys
 from pathlib import Path
 
 from tools.engine.build import BuildError, Part, Recipe, Report, build
+from tools.engine.build import key as recipe_key
 
 VERSION = "7.51.1"
 """Of the SDK on PyPI that it serves; main.go says the same."""
 PLUGIN = Part("AWS plugin", "pulumi-resource-aws", ".")
 AWS = Recipe("aws", Path(__file__).parent, (PLUGIN,))
+
+
+def key() -> str:
+    """Give what tells these sources, and so their plugin, from others."""
+    return recipe_key(AWS.sources, AWS.parts)
 
 
 def build_plugin(report: Report) -> Path:
