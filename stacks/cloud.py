@@ -1,6 +1,7 @@
 """What the stacks of every provider have in common: the machine, and what is applied to it."""
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pulumi_command as command
 
 from components.vm import EVERYWHERE, Vm, VmArgs
 from opencode_cloud.environment import Environment
+from opencode_cloud.ops import rented
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.aws_network import NETWORK as AWS_NETWORK
 from opencode_cloud.spec.cloud_config import render
@@ -21,6 +23,7 @@ from opencode_cloud.spec.image import BuiltImage, ImageSpec, image_spec
 from opencode_cloud.spec.machine import SSH_USER, Machine, machine, shipped_files
 from opencode_cloud.spec.machine_sizes import is_arm, size_of
 from opencode_cloud.spec.vm_bundle import bundle, encoded
+from opencode_cloud.start.paths import Paths
 
 APPLY = (".venv/bin/python", "-m", "opencode_cloud.ops.machine_apply")
 """In the program's folder, by a path that is the same in every checkout."""
@@ -108,6 +111,7 @@ class Deployment:
             create=pulumi.Output.all(vm.machine_id, vm.address).apply(
                 lambda known: shlex.join(self._words(*known))
             ),
+            triggers=[rented.attempt(Paths.of(self.project, os.environ).data, self.stack)],
             # In no argument, and encrypted in the state.
             stdin=pulumi.Output.secret(archive),
             logging=command.local.Logging.STDERR,

@@ -74,6 +74,9 @@ def apply(
     say(f"{host.name} lets us in; waiting for its first boot to end")
     host.run(FIRST_BOOT, seconds=FIRST_BOOT_SECONDS)
     say("applying")
+    before = rented.read(data, asked.stack)
+    # Until it has ended well, and also if we are killed.
+    rented.have_applied_again(data, asked.stack)
     done = host.run(COMMAND, stdin=archive, seconds=APPLY_SECONDS)
     if not done.ok:
         last = "\n".join(f"    {line}" for line in _lines(done.out + done.err)[-LINES:])
@@ -81,6 +84,8 @@ def apply(
             f"{host.name} could not be brought to what the stack says:\n{last}\n"
             f"Another run mends what can be mended. The whole log: {_log_command(host)}"
         )
+    if before:
+        rented.write(data, asked.stack, before)
     keys = host.address.host_keys
     return {"host_keys": list(keys), "fingerprints": [fingerprint(key) for key in keys]}
 
@@ -94,7 +99,13 @@ def _reached(asked: argparse.Namespace, data: Path, say: Callable[[str], None]) 
     """Connect, and write down where the machine is and what its keys are."""
     known = rented.read(data, asked.stack)
     keys = known.host_keys if known and known.machine == asked.machine else ()
-    machine = Rented(machine=asked.machine, address=asked.address, user=asked.user, host_keys=keys)
+    machine = Rented(
+        machine=asked.machine,
+        address=asked.address,
+        user=asked.user,
+        host_keys=keys,
+        attempt=known.attempt if known else 0,
+    )
     written = {
         "ssh_port": asked.port,
         "ssh_identity_file": asked.identity_file,

@@ -23,6 +23,10 @@ class Rented:
     user: str
     host_keys: tuple[str, ...] = ()
     """Its public keys, each `TYPE BASE64`, as it showed them at the first connection."""
+    attempt: int = 0
+    """Counts what was begun on it and did not end well. Pulumi knows the number that it ended with,
+    and does it again at another: it takes a change that failed for one that was never made, and
+    would not put back what the machine has of it."""
 
     def ssh(self, stack: str, settings: Mapping[str, str]) -> SshAddress:
         """Give the way there, with what the stack's settings say of it."""
@@ -54,6 +58,18 @@ def read(data: Path, stack: str) -> Rented | None:
         return None
     found = json.loads(path.read_text())
     return Rented(**{**found, "host_keys": tuple(found["host_keys"])})
+
+
+def attempt(data: Path, stack: str) -> int:
+    """Give the number of the attempt that a stack's next `up` is."""
+    known = read(data, stack)
+    return known.attempt if known else 0
+
+
+def have_applied_again(data: Path, stack: str) -> None:
+    """Have the next `up` apply what the stack says, whether that has changed or not."""
+    if known := read(data, stack):
+        write(data, stack, replace(known, attempt=known.attempt + 1))
 
 
 def write(data: Path, stack: str, rented: Rented) -> None:

@@ -137,3 +137,18 @@ def test_a_step_that_fails_fails_up_in_its_own_words_and_another_up_mends_it(
     stack.up()
     assert b"1536" in (machine.folder / "given").read_bytes()
     stack.preview("--expect-no-changes")
+
+
+def test_going_back_after_a_step_that_failed_brings_the_machine_back_too(
+    stack: Stack, machine: Machine
+):
+    (machine.folder / "code").write_text("1")
+    stack.configure({"memory_mb": "1792"})
+    with pytest.raises(PulumiFailedError):
+        stack.up()
+    assert b"1792" in (machine.folder / "given").read_bytes()
+    (machine.folder / "code").write_text("0")
+    stack.configure({"memory_mb": "1536"})
+    stack.up()
+    assert b"1536" in (machine.folder / "given").read_bytes()
+    stack.preview("--expect-no-changes")

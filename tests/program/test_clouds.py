@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -13,7 +14,9 @@ import pulumi
 import pytest
 
 from components.vm import EVERYWHERE
+from opencode_cloud.ops import rented
 from opencode_cloud.spec.vm_bundle import END
+from opencode_cloud.start.paths import Paths
 from tests.program.clouds import (
     ADDRESS,
     APPLY,
@@ -193,7 +196,7 @@ def test_changes_go_over_ssh_with_all_that_is_secret_on_standard_input(
     command = runs[provider].inputs(*APPLY)["create"]
     assert command.startswith(".venv/bin/python -m opencode_cloud.ops.machine_apply --stack prod ")
     assert f"--address {ADDRESS} --user opencode" in command
-    assert "triggers" not in sent.object
+    assert runs[provider].inputs(*APPLY)["triggers"] == [0], "nothing that changes by itself"
 
 
 @each
@@ -208,6 +211,16 @@ def test_the_machine_is_complete_before_anything_is_applied_to_it(
     }
     waits_for = runs[provider].sent[APPLY].dependencies
     assert [urn for urn in waits_for if urn.endswith(last[provider])]
+
+
+def test_what_did_not_end_well_is_applied_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    data = Paths.of(root, os.environ).data
+    rented.write(data, STACK, rented.Rented(machine="4711", address=ADDRESS, user="opencode"))
+    rented.have_applied_again(data, STACK)
+    assert run(root, "aws").inputs(*APPLY)["triggers"] == [1]
 
 
 @each
