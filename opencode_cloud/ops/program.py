@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opencode_cloud.ops import project
-from opencode_cloud.ops.docker_host import docker_host_of, rents
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of, rents
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.start.engine import Finder
 from opencode_cloud.start.exports import uses_own_backend
@@ -104,8 +104,7 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be built or pulled, with the lines that matter.
         """
-        self._refuse_image()
-        step = Image(self._context, settings)
+        step = Image(self._image_context, settings)
         return step.is_done() or step.run(progress).detail
 
     def image_again(self, anew: Anew, progress: Progress) -> str:
@@ -114,17 +113,7 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be done, with the lines that matter.
         """
-        self._refuse_image()
-        return Image(self._context).again(anew, progress)
-
-    def _refuse_image(self) -> None:
-        if self.rents:
-            raise OperationError(
-                f"The machine of stack {self.stack!r} gets its image by itself, when its settings "
-                "are applied. For another one: occ --host "
-                f"{self.stack} config set prebuilt_image REPOSITORY@sha256:... --apply, or "
-                "opencode_version with image_source build"
-            )
+        return Image(self._image_context).again(anew, progress)
 
     def up(
         self, progress: Progress, *, config_file: Path | None = None, refresh: bool = False
@@ -142,8 +131,10 @@ class Program:
             OpencodeCloudError: Pulumi failed; with what it said.
         """
         context = self._context
-        # A rented machine gets its image by what is applied to it.
-        if config_file is None and not self.rents:
+        if self.rents:
+            # It gets its image by what is applied to it.
+            self._look_after_the_container()
+        elif config_file is None:
             self.image(progress)
         # What it counts is in words only.
         step = Deployment(context, config_file, refresh, wants_outputs=False)
@@ -198,11 +189,32 @@ class Program:
             raise OperationError(f"pulumi {arguments[0]} failed:\n{said}")
         return done.stdout
 
+    def _look_after_the_container(self) -> None:
+        """Have a rented machine make its container where it has none; Pulumi does not look."""
+        from opencode_cloud.ops import rented
+        from opencode_cloud.ops.deployment import find
+
+        if not rented.read(self.paths.data, self.stack):
+            return
+        try:
+            find(self.stack, docker_host_of(self.stack, self.paths.root).engine())
+        except OperationError:
+            # Or it cannot be reached now, and may be another one in a moment.
+            rented.have_applied_again(self.paths.data, self.stack)
+
     @cached_property
     def _context(self) -> Context:
+        # A rented machine may not be there yet.
+        return self._made(None if self.rents else docker_host_of(self.stack, self.paths.root))
+
+    @cached_property
+    def _image_context(self) -> Context:
+        if not self.rents:
+            return self._context
+        return self._made(docker_host_of(self.stack, self.paths.root))
+
+    def _made(self, host: DockerHost | None) -> Context:
         environment = dict(os.environ)
-        # A rented machine may not be there yet, and is asked for no image.
-        host = None if self.rents else docker_host_of(self.stack, self.paths.root)
         docker_host = f"unix://{host.local_socket()}" if host else ""
         if host:
             # The docker command shall ask whom the stack names, and not what the shell says today.

@@ -225,6 +225,9 @@ class Replacement:
         try:
             if not is_untouched:
                 self._remake(point, is_late=is_late)
+            elif self.program.rents and point.stage is Stage.REPLACING:
+                # It was told of the new settings, whatever came of them.
+                self._up_as_before(point)
             elif there and point.was_running:
                 lifecycle.start(there, self.progress.progress)
         except OpencodeCloudError:
@@ -242,6 +245,9 @@ class Replacement:
                 data.save(today)
                 self.progress.note(f"What there was until now is in {today}.")
             data.restore(Path(point.backup), update_data.SAVED)
+        self._up_as_before(point)
+
+    def _up_as_before(self, point: Point) -> None:
         deployment = self._up()
         if not point.was_running:
             lifecycle.stop(deployment, self.progress.progress)

@@ -103,9 +103,12 @@ def test_a_fingerprint_is_the_one_that_ssh_keygen_shows(tmp_path: Path):
     assert fingerprint(KEY) == f"{shown.split()[1]} (ssh-ed25519)"
 
 
-def test_an_image_is_not_made_here_for_a_machine_that_makes_its_own(project: Path):
+def test_an_image_is_not_made_for_a_machine_that_is_not_there_yet(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
     from opencode_cloud.start.paths import Paths
 
     program = Program(Paths.of(project, {"HOME": str(project)}), "prod")
-    with pytest.raises(OperationError, match="gets its image by itself"):
+    monkeypatch.setattr(Program, "outputs", lambda _: {})
+    with pytest.raises(OperationError, match="has no machine yet"):
         program.image(lambda _: None)  # type: ignore[arg-type]
