@@ -24,6 +24,7 @@ import urllib.error
 import urllib.request
 from collections import deque
 from pathlib import Path
+from typing import Any, TextIO
 
 CONF = Path("/etc/opencode-cloud")
 STATE = Path("/var/lib/opencode-cloud")
@@ -37,6 +38,9 @@ DONE, FAILED, WAITS = 0, 1, 75
 LINES = 15
 STEP_SECONDS = 1800
 """Slow mirrors and registries included."""
+DISKS = ("/", "/srv/opencode-cloud")
+FULL = 16 << 20
+"""Bytes: a disk that has less for others than root is to blame for whatever fails."""
 
 REPLACED = ("etc/opencode-cloud/secrets", "usr/lib/opencode-cloud", "var/lib/opencode-cloud/build")
 """Folders of which an archive holds all that is to be there."""
@@ -51,14 +55,28 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     os.umask(0o022)
-    STATE.mkdir(mode=0o711, parents=True, exist_ok=True)
-    with LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not sys.argv[1:]:
-            return apply()
-        put_into_place()
+    try:
+        STATE.mkdir(mode=0o711, parents=True, exist_ok=True)
+        with LOCK.open("w") as lock:
+            take(lock)
+            if not sys.argv[1:]:
+                return apply(lock)
+            put_into_place()
+    except OSError as error:
+        sys.exit(f"cannot go on: {error}")
     # What came may have another version of this program.
     return subprocess.run([COMMAND], check=False).returncode
+
+
+def take(lock: TextIO) -> None:
+    """Let another run end before. Its steps have the lock as well, should they outlive it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        other = read_json(STATE / "status.json") or {}
+        at = f"{other.get('step', '')} since {other.get('since', '')}"
+        print(f"another run is at work ({at}); waiting until it ends", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def put_into_place() -> None:
@@ -95,7 +113,7 @@ def move(source: Path, target: Path) -> None:
     new.rename(target)
 
 
-def apply() -> int:
+def apply(lock: TextIO) -> int:
     """Run the steps until one does not end well."""
     report = Report()
     if not gateway_answers():
@@ -103,7 +121,7 @@ def apply() -> int:
     code = DONE
     for step in sorted((LIB / "steps").iterdir()):
         report.begin(step.name)
-        code = run_step(step, report)
+        code = run_step(step, report, lock)
         if code != DONE:
             break
     report.end(code)
@@ -136,9 +154,13 @@ class Report:
     def say(self, line: str) -> None:
         """Add a line."""
         self._lines.append(line)
-        print(line, flush=True)
         with LOG.open("a") as log:
             log.write(f"{now()} {line}\n")
+        try:
+            print(line, flush=True)
+        except OSError:
+            # Whoever asked for it has gone, such as a connection that was lost; the run goes on.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
     def finish(self) -> None:
         """Note how long the step took."""
@@ -164,7 +186,7 @@ class Report:
         new.rename(path)
 
 
-def run_step(step: Path, report: Report) -> int:
+def run_step(step: Path, report: Report, lock: TextIO) -> int:
     """Run one step; what it prints is reported as it comes."""
     process = subprocess.Popen(
         [step],
@@ -174,6 +196,7 @@ def run_step(step: Path, report: Report) -> int:
         text=True,
         errors="replace",
         start_new_session=True,
+        pass_fds=[lock.fileno()],
     )
     stopper = threading.Timer(STEP_SECONDS, stop, [process, report])
     stopper.start()
@@ -182,8 +205,21 @@ def run_step(step: Path, report: Report) -> int:
         report.say(line.rstrip())
     code = process.wait()
     stopper.cancel()
+    if code < 0:
+        report.say(f"was ended by signal {-code}, {signal.strsignal(-code)}")
+    if code not in (DONE, WAITS):
+        for disk in filter(is_full, DISKS):
+            report.say(f"the disk at {disk} is full")
     report.finish()
     return code
+
+
+def is_full(disk: str) -> bool:
+    """Whether nothing more can be written on a disk, for want of blocks or of inodes."""
+    found = os.statvfs(disk) if os.path.ismount(disk) else None
+    if not found:
+        return False
+    return found.f_bavail * found.f_frsize < FULL or (found.f_files > 0 and not found.f_favail)
 
 
 def stop(process: subprocess.Popen[str], report: Report) -> None:
@@ -255,7 +291,7 @@ def number(name: str) -> int:
     return int(value(name) or 0)
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path) -> Any:
     """Read what a step has written."""
     return json.loads(path.read_text()) if path.exists() else None
 

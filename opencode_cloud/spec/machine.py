@@ -144,6 +144,7 @@ def shipped_files(project: Path) -> tuple[File, ...]:
         "/usr/sbin/opencode-cloud-apply": "apply.py",
         "/usr/bin/opencode-cloud-status": "status",
         "/etc/systemd/system/docker.service.d/opencode-cloud.conf": "units/docker.conf",
+        "/etc/systemd/system/nftables.service.d/opencode-cloud.conf": "units/nftables.conf",
     }
     for step in sorted((folder / "steps").iterdir()):
         places[f"{LIB}/steps/{step.name}"] = f"steps/{step.name}"
@@ -156,8 +157,11 @@ def shipped_files(project: Path) -> tuple[File, ...]:
 
 
 def _without_comments(path: Path) -> str:
-    """Read a file as a machine gets it: all of them have to fit into 16 KiB of user-data."""
-    return re.sub(r"(?m)^ *#(?!!).*\n", "", path.read_text())
+    """Read a file as a machine gets it: all of them have to fit into 16 KiB of user-data.
+
+    A docstring goes where a statement follows it.
+    """
+    return re.sub(r'(?m)^( *)(#(?!!).*\n|""".*"""\n(?=\1\S))', "", path.read_text())
 
 
 def _is_program(place: str) -> bool:

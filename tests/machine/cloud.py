@@ -59,6 +59,13 @@ class Cloud(Host):
         """Wait until the first boot is over, and give how it ended."""
         return self.run("cloud-init status --wait --long", user="root").out
 
+    def wait_until_logged(self, text: str, seconds: float = BOOT_SECONDS) -> None:
+        """Wait until its steps have printed that."""
+        deadline = time.monotonic() + seconds
+        while self.run(f"grep -qF '{text}' /var/log/opencode-cloud.log", user="root").code:
+            assert time.monotonic() < deadline, self.journal()
+            time.sleep(0.2)
+
     def journal(self) -> str:
         """What it says of itself."""
         script = "tail -n 60 /var/log/opencode-cloud.log /var/log/cloud-init-output.log"
@@ -66,12 +73,8 @@ class Cloud(Host):
 
     def ssh(self, command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command on it, as whoever administers it does."""
-        options = (
-            *("-i", str(self.key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"),
-            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
-        )
         return subprocess.run(
-            ["ssh", "-q", *options, f"{SSH_USER}@{self.address}", command],
+            self._ssh(command),
             input=stdin,
             capture_output=True,
             text=True,
@@ -79,12 +82,31 @@ class Cloud(Host):
             timeout=600,
         )
 
+    @contextmanager
+    def ssh_begun(self, command: str) -> Iterator[subprocess.Popen[str]]:
+        """Begin a command on it; both kinds of output are one. Ended afterwards."""
+        with subprocess.Popen(
+            self._ssh(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as begun:
+            try:
+                yield begun
+            finally:
+                begun.kill()
 
-def cloud_image(client: docker.DockerClient, *, with_docker: bool) -> str:
+    def _ssh(self, command: str) -> list[str]:
+        options = (
+            *("-i", str(self.key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        )
+        return ["ssh", "-q", *options, f"{SSH_USER}@{self.address}", command]
+
+
+def cloud_image(client: docker.DockerClient, *, with_docker: bool, stage: str = "") -> str:
     """Make the image of a provider, where the engine does not have it yet; gives its name."""
-    kind = "cloud-docker" if with_docker else "cloud"
-    name = f"{REPOSITORY}-{kind}:{SUITE}"
-    command = ("docker", "build", "--quiet", "--tag", name, "--file", str(DOCKERFILE))
+    name = f"{REPOSITORY}-{stage or 'cloud'}{'-docker' if with_docker else ''}:{SUITE}"
+    command = ["docker", "build", "--quiet", "--tag", name, "--file", str(DOCKERFILE)]
+    if stage:
+        command += ["--target", stage]
     arguments = {"MACHINE": image_of(client, SUITE), "DOCKER": PACKAGES if with_docker else ""}
     done = subprocess.run(
         [
@@ -158,6 +180,13 @@ def rented(
     finally:
         with suppress(NotFound):
             made.remove(force=True, v=True)
+
+
+def hashed(password: str) -> str:
+    """Hash a password as an operator does; with one salt, as a config's hash stays the same."""
+    command = ["openssl", "passwd", "-6", "-salt", "opencode", "-stdin"]
+    done = subprocess.run(command, input=password, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def address_of(network: Network, number: int) -> str:

@@ -164,13 +164,14 @@ def company_authorities() -> bytes:
     return packed({f"{folder}/company-{n}.crt": pem.encode() for n, pem in enumerate(pems)})
 
 
-def packed(files: Mapping[str, bytes]) -> bytes:
+def packed(files: Mapping[str, bytes], mode: int = 0o644) -> bytes:
     """Pack files by their paths, for their owner alone to write."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
+            entry.mode = mode
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 

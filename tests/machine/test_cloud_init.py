@@ -1,15 +1,13 @@
 """Rented machines, booted for real from what a provider would be given.
 
-What is not proved here: the providers' own metadata services, networks and disks' names. A loop
-device stands in for the disk, and machines share the kernel of the one under the tests.
+What is not proved here: the providers' networks and disks' names. A loop device stands in for the
+disk, and machines share the kernel of the one under the tests.
 """
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,75 +17,19 @@ import pytest
 from docker.models.networks import Network
 
 from opencode_cloud.cloud_settings import CLOUDS, Target
-from opencode_cloud.configuration import load
-from opencode_cloud.environment import Environment
-from opencode_cloud.settings import Settings
 from opencode_cloud.spec.cloud_config import example, render
 from opencode_cloud.spec.container import SECRETS_FOLDER
-from opencode_cloud.spec.machine import Machine, machine, shipped_files
+from opencode_cloud.spec.machine import Machine
 from opencode_cloud.spec.vm_bundle import COMMAND, bundle, encoded
-from tests.engine import registry
-from tests.engine.acme import Pebble, pebble, trusting
 from tests.engine.deployment import PASSWORD, Deployment
-from tests.engine.ssh_server import make_key
-from tests.machine.cloud import Cloud, address_of, disk, rented
+from tests.machine.cloud import Cloud, rented
 from tests.machine.debian import packed
+from tests.machine.provider import STACK, Provider, provided
 
 FIRST, SECOND = 21, 22
 """Last parts of the machines' addresses."""
-STACK = "cloud"
 CONTAINER = f"opencode-{STACK}"
 SECRET = "of-nobody-else-7f3a"
-
-
-@dataclass
-class Provider:
-    """What the machines have in common, and the registry and authority that they know."""
-
-    client: docker.DockerClient
-    network: Network
-    root: Path
-    key: Path
-    image: str
-    """By its digest, in the registry."""
-    other_image: str
-    pebble: Pebble
-    authority: dict[str, bytes]
-    device: str
-
-    def settings(self, target: Target, number: int, **changes: str) -> Settings:
-        """Give the settings of a machine."""
-        raw = {
-            "target": target,
-            "region": "here-1",
-            "gcp_project": "example" if target is Target.GCP else "",
-            "ssh_public_key": self.key.with_suffix(".pub").read_text(),
-            "ssh_from": address_of(self.network, 0) + "/24",
-            "prebuilt_image": self.image,
-            "acme_server": f"https://{self.pebble.address}:14000/dir",
-            "public_address": address_of(self.network, number),
-            "first_user_hash": hashed(PASSWORD),
-            **changes,
-        }
-        return load({name: value for name, value in raw.items() if value}, STACK)
-
-    def described(self, settings: Settings, secrets: tuple[str, ...] = ()) -> Machine:
-        """Describe a machine of these settings, on the one disk."""
-        return machine(
-            settings,
-            STACK,
-            settings.prebuilt_image,
-            shipped_files(self.root),
-            environment=Environment(secrets=secrets),
-            data_disk=self.device,
-        )
-
-
-def hashed(password: str) -> str:
-    """Hash a password as an operator does; with one salt, as a config's hash stays the same."""
-    command = ["openssl", "passwd", "-6", "-salt", "opencode", "-stdin"]
-    done = subprocess.run(command, input=password, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -99,58 +41,10 @@ def provider(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Provider]:
     folder = tmp_path_factory.mktemp("provider")
-    key = folder / "id"
-    make_key(key)
-    host = address_of(network, 1)
-    certificate = (folder / "registry.pem", folder / "registry.key")
-    make_certificate(*certificate, host)
-    with ExitStack() as stack:
-        server = stack.enter_context(pebble(docker_client, image, network, port=80))
-        server.point(f"{host_name(network, FIRST)}", address=address_of(network, FIRST))
-        server.point(f"{host_name(network, SECOND)}", address=address_of(network, SECOND))
-        trusted = stack.enter_context(trusting(docker_client, image, server.https_certificate))
-        with registry.serving(folder) as local:
-            published = registry.publish(docker_client, local, trusted, "1")
-            other = registry.publish(docker_client, local, labelled(docker_client, trusted), "2")
-        reached = stack.enter_context(registry.serving(folder, host, certificate))
-        yield Provider(
-            docker_client,
-            network,
-            root,
-            key,
-            published.replace(local, reached),
-            other.replace(local, reached),
-            server,
-            {f"etc/docker/certs.d/{reached}/ca.crt": certificate[0].read_bytes()},
-            stack.enter_context(disk(folder)),
-        )
-
-
-def host_name(network: Network, number: int) -> str:
-    """Give the sslip.io name of a machine."""
-    return address_of(network, number).replace(".", "-") + ".sslip.io"
-
-
-def make_certificate(certificate: Path, key: Path, address: str) -> None:
-    """Make a registry's certificate."""
-    names = ["-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "2", *names]
-    subprocess.run(
-        [*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
-    )
-
-
-def labelled(client: docker.DockerClient, image: str) -> str:
-    """Give another image that does the same."""
-    done = subprocess.run(
-        ["docker", "build", "--quiet", "--label", "another=one", "-"],
-        input=f"FROM {image}\n",
-        env={**os.environ, "DOCKER_BUILDKIT": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
+    with provided(
+        docker_client, network, root, image, folder=folder, numbers=(FIRST, SECOND)
+    ) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -325,13 +219,31 @@ def test_changes_go_over_ssh_by_the_same_steps(first: Cloud, provider: Provider)
     assert SECRET not in first.as_root(everywhere)
     assert first.as_root("stat -c %a /etc/opencode-cloud/secrets/API_KEY") == "600\n"
 
-    moved = provider.settings(Target.AWS, FIRST, port="4443", prebuilt_image=provider.other_image)
+    moved = provider.settings(Target.AWS, FIRST, port="4443", prebuilt_image=provider.images[1])
     send(first, provider.described(moved), {})
     assert first.get(port=443) is None
     assert signs_in(first, provider, port=4443)
     running = first.as_root(f"docker inspect -f {{{{.Config.Image}}}} {CONTAINER}")
-    assert running.strip() == provider.other_image
+    assert running.strip() == provider.images[1]
     assert first.as_root("ls /etc/opencode-cloud/secrets") == ""
+
+
+def test_images_that_are_needed_no_longer_go_and_nobody_elses_do(first: Cloud, provider: Provider):
+    build = "DOCKER_BUILDKIT=0 docker build --quiet"
+    others = [
+        first.as_root(
+            f"printf 'FROM scratch\\nLABEL {name}=1\\n' | {build} {tag} - 2> /dev/null"
+        ).strip()
+        for name, tag in (("named", "--tag somebody/else"), ("nameless", ""))
+    ]
+    oldest, before, newest = provider.images
+    moved = provider.settings(Target.AWS, FIRST, port="4443", prebuilt_image=newest)
+    send(first, provider.described(moved), {})
+    for image in (before, newest, *others):
+        first.as_root(f"docker image inspect {image}")
+    assert first.run(f"docker image inspect {oldest}", user="root").code == 1
+    # Two of ours, and two of somebody else's.
+    assert len(set(first.as_root("docker image ls --all --quiet").split())) == 4
 
 
 def test_an_archive_that_is_cut_off_changes_nothing(first: Cloud, provider: Provider):

@@ -66,6 +66,12 @@ def step(runner: ModuleType, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
+def apply(runner: ModuleType) -> int:
+    """Run the steps, as who has the lock."""
+    with (runner.STATE.parent / "lock").open("w") as lock:
+        return runner.apply(lock)
+
+
 def status(runner: ModuleType) -> dict[str, Any]:
     return json.loads((runner.STATE / "status.json").read_text())
 
@@ -73,7 +79,7 @@ def status(runner: ModuleType) -> dict[str, Any]:
 def test_steps_run_in_their_order_and_leave_a_marker(runner: ModuleType):
     step(runner, "20-b", "echo second")
     step(runner, "10-a", "echo first")
-    assert runner.apply() == 0
+    assert apply(runner) == 0
     log = runner.LOG.read_text()
     assert log.index("first") < log.index("second")
     assert status(runner)["state"] == "applied"
@@ -85,7 +91,7 @@ def test_a_step_that_fails_ends_the_run_with_its_last_lines(runner: ModuleType):
     step(runner, "10-a", "echo of the first")
     step(runner, "20-b", "seq 1 100; echo the reason >&2; exit 3")
     step(runner, "30-c", "echo never")
-    assert runner.apply() == 1
+    assert apply(runner) == 1
     told = status(runner)
     assert (told["state"], told["step"]) == ("failed", "20-b")
     assert told["lines"][-1] == "the reason"
@@ -93,12 +99,12 @@ def test_a_step_that_fails_ends_the_run_with_its_last_lines(runner: ModuleType):
     assert "never" not in runner.LOG.read_text()
     assert not (runner.STATE / "applied").exists()
     step(runner, "20-b", "true")
-    assert runner.apply() == 0
+    assert apply(runner) == 0
 
 
 def test_who_waits_is_no_failure(runner: ModuleType):
     step(runner, "10-a", "echo waits for an image; exit 75")
-    assert runner.apply() == 75
+    assert apply(runner) == 75
     assert status(runner)["state"] == "waiting"
     assert status(runner)["lines"] == ["waits for an image"]
 
@@ -108,8 +114,8 @@ def test_a_step_that_never_ends_is_ended_with_what_it_started(
 ):
     monkeypatch.setattr(runner, "STEP_SECONDS", 0.5)
     step(runner, "10-a", "sleep 60 & sleep 60")
-    assert runner.apply() == 1
-    assert "took longer than 0.5 s" in status(runner)["lines"][-1]
+    assert apply(runner) == 1
+    assert "took longer than 0.5 s, and was ended" in status(runner)["lines"]
 
 
 def test_whoever_waits_for_the_machine_is_told_once_that_it_is_there(
@@ -117,12 +123,12 @@ def test_whoever_waits_for_the_machine_is_told_once_that_it_is_there(
 ):
     (runner.CONF / "machine.conf").write_text(f"PORT=443\nCOMPLETION_URL={waiting}\n")
     step(runner, "10-a", "echo the reason; exit 1")
-    runner.apply()
+    apply(runner)
     assert TOLD[-1]["Status"] == "FAILURE"
     assert TOLD[-1]["Reason"] == "10-a\nthe reason"
     step(runner, "10-a", "true")
-    runner.apply()
-    runner.apply()
+    apply(runner)
+    apply(runner)
     assert [told["Status"] for told in TOLD] == ["FAILURE", "SUCCESS"]
     # CloudFormation's address is signed with an empty one.
     assert TOLD[-1]["type"] == ""
@@ -131,7 +137,7 @@ def test_whoever_waits_for_the_machine_is_told_once_that_it_is_there(
 def test_nobody_listening_is_said_and_harms_nothing(runner: ModuleType):
     (runner.CONF / "machine.conf").write_text("PORT=443\nCOMPLETION_URL=http://127.0.0.1:1/\n")
     step(runner, "10-a", "true")
-    assert runner.apply() == 0
+    assert apply(runner) == 0
     assert "could not tell how it went" in runner.LOG.read_text()
 
 

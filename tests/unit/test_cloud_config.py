@@ -108,6 +108,19 @@ def test_the_container_takes_what_may_be_a_parameter_from_the_machine(root: Path
     assert published == {"443", "80"}
 
 
+def code(text: str) -> str:
+    """Give a program without the texts that only people read."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [line for line in node.body if not is_text(line)]
+    return ast.dump(tree)
+
+
+def is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
 def test_what_the_machine_gets_without_comments_is_the_same_program(root: Path):
     shipped = {file.path: file.content for file in shipped_files(root)}
     pairs = {
@@ -116,7 +129,7 @@ def test_what_the_machine_gets_without_comments_is_the_same_program(root: Path):
     }
     for place, name in pairs.items():
         whole = (root / "cloud-init" / name).read_text()
-        assert ast.dump(ast.parse(shipped[place])) == ast.dump(ast.parse(whole))
+        assert code(shipped[place]) == code(whole)
     for path, content in shipped.items():
         if content.startswith("#!/bin/sh"):
             subprocess.run(["sh", "-n"], input=content, text=True, check=True)
