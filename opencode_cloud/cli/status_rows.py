@@ -98,8 +98,9 @@ def _versions(status: Status) -> Iterator[Row]:
     if origin.pulled_as:
         yield Row("", f"pulled as {origin.pulled_as}")
     elif origin.base:
-        where = "there" if status.host else "here"
-        yield Row("", f"built {where} on {origin.base}")
+        where = "elsewhere" if origin.sent else "there" if status.host else "here"
+        sent = ", and sent" if origin.sent else ""
+        yield Row("", f"built {where} on {origin.base}{sent}")
 
 
 def _people(status: Status) -> Iterator[Row]:

@@ -30,6 +30,8 @@ _MEMORY = (
         "cat memory/memory.usage_in_bytes memory/memory.stat"
     ),
 )
+_SENT = "org.opencode-cloud.sent"
+"""As `opencode_cloud.start.image_build` writes it."""
 _NEVER = "0001-01-01"
 """How the engine writes that something has not been yet."""
 
@@ -55,6 +57,8 @@ class Provenance:
     pulled_as: str
     """REPOSITORY@sha256:DIGEST at its registry; empty when it was built here."""
     base: str
+    sent: bool
+    """Whether it was built on an operator's machine, and sent to this host."""
     created: str
     """RFC 3339."""
 
@@ -330,6 +334,7 @@ def _provenance(deployment: Deployment, image: dict[str, Any]) -> Provenance:
         digest=deployment.facts["Image"],
         pulled_as=digests[0] if digests else "",
         base=deployment.labels.get("org.opencontainers.image.base.name", ""),
+        sent=_SENT in deployment.labels,
         created=image.get("Created", ""),
     )
 

@@ -21,6 +21,8 @@ from opencode_cloud.start.docker_socket import SocketConnection
 
 API = "v1.41"
 """Of Docker 20.10, the oldest engine that is supported."""
+SENT = "org.opencode-cloud.sent"
+"""Label of an image that is built on one machine, and sent to another."""
 
 
 def context_archive(folder: Path) -> bytes:
@@ -51,6 +53,8 @@ def build(recipe: dict[str, Any], say: Callable[[str], None]) -> str:
         # Absent where a build is to take what it finds.
         **({"nocache": "1"} if recipe.get("without_cache") else {}),
         **({"pull": "1"} if recipe.get("base_again") else {}),
+        # The image itself says so: its host cannot tell.
+        **({"labels": json.dumps({SENT: "true"})} if recipe.get("sent") else {}),
     }
     connection = SocketConnection(recipe["socket"])
     connection.request(

@@ -86,7 +86,9 @@ def test_a_full_disk_is_told_and_what_did_not_fit_is_gone(sender: RemoteOperator
 
 def test_an_image_is_built_here_and_runs_there(sender: RemoteOperator):
     assert "opencode answers" in sender.occ("start")
-    assert json.loads(sender.occ("status", "--json"))["health"] == "healthy"
+    status = json.loads(sender.occ("status", "--json"))
+    assert (status["health"], status["provenance"]["sent"]) == ("healthy", True)
+    assert f"built elsewhere on {status['provenance']['base']}, and sent" in sender.occ("status")
     assert len(names_there(sender.there, sender.stack)) == 1
     # Nothing of it is left here.
     tags = [tag for image in sender.client.images.list() for tag in image.tags]

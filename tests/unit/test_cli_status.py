@@ -26,6 +26,7 @@ from opencode_cloud.ops.status import (
 )
 from opencode_cloud.ops.users import User
 from opencode_cloud.spec.container import container_spec, stack_label
+from opencode_cloud.start import image_build
 from tests.unit.cli_parts import IMAGE, STOPPED, FakeEngine, container, deployment
 from tests.unit.test_cloud_settings import BALANCED, CLOUD
 
@@ -51,6 +52,25 @@ def test_a_healthy_deployment_ends_with_0():
     assert (found.provenance.reference, found.provenance.digest) == ("opencode-cloud:x", IMAGE)
     assert found.resources
     assert found.resources.uptime_seconds == 2.5 * 3600
+
+
+@pytest.mark.parametrize(
+    ("host", "label", "words"),
+    [
+        ("", {}, "built here on debian:trixie-slim"),
+        ("ada@box", {}, "built there on debian:trixie-slim"),
+        (
+            "ada@box",
+            {image_build.SENT: "true"},
+            "built elsewhere on debian:trixie-slim, and sent",
+        ),
+    ],
+)
+def test_it_says_where_its_image_was_built(host: str, label: dict[str, str], words: str):
+    facts = container()
+    facts["Config"]["Labels"] |= label
+    lines = status_rows.plain(replace(described(facts), host=host)).splitlines()
+    assert words in [line.strip() for line in lines]
 
 
 def test_a_stopped_one_ends_with_3_and_says_since_when():

@@ -155,6 +155,14 @@ def test_a_build_takes_what_the_cache_has_unless_it_is_not_to(tmp_path: Path, en
     assert (engine.asked["nocache"], engine.asked["pull"]) == (["1"], ["1"])
 
 
+def test_only_an_image_that_is_sent_is_marked_as_such(tmp_path: Path, engine: FakeEngine):
+    asked = recipe(tmp_path)
+    image_build.build(asked | {"sent": False}, print)
+    assert "labels" not in engine.asked
+    image_build.build(asked | {"sent": True}, print)
+    assert json.loads(engine.asked["labels"][0]) == {"org.opencode-cloud.sent": "true"}
+
+
 def test_a_build_that_fails_gives_the_engines_words(tmp_path: Path, engine: FakeEngine):
     engine.messages = [{"error": "process /bin/sh -c false: exit code 1"}]
     assert image_build.build(recipe(tmp_path), print) == "process /bin/sh -c false: exit code 1"
