@@ -1,5 +1,6 @@
 """What the stacks of every Docker host have in common: the service, its outputs and its warning."""
 
+import sys
 from pathlib import Path
 
 import pulumi
@@ -10,8 +11,10 @@ from opencode_cloud.configuration import SettingsError
 from opencode_cloud.ops import mounts
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.ops.service_unit import HostUnit
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.mounts import join_mounts
+from opencode_cloud.spec.service_unit.spec import service_unit_spec
 
 
 def deploy_service(args: OpencodeServiceArgs, provider: docker.Provider) -> OpencodeService:
@@ -31,6 +34,30 @@ def deploy_service(args: OpencodeServiceArgs, provider: docker.Provider) -> Open
     pulumi.export("imageDigest", service.image_digest)
     pulumi.export("provenance", service.provenance)
     return service
+
+
+def require_unit(settings: Settings, host: DockerHost) -> None:
+    """See that the host can have the unit that the settings ask for, before Docker hands over.
+
+    Docker's restart policy changes with the container, and the unit comes after it: refused by
+    then, the container would be left without anybody who starts it again.
+
+    Args:
+        settings: of the stack.
+        host: that is to have the unit.
+
+    Raises:
+        RunError: it cannot; says why.
+    """
+    spec = service_unit_spec(settings, host.stack)
+    if spec is None or (sys.platform == "win32" and not host.is_remote):
+        return
+    unit = HostUnit(host.stack, host.shell)
+    see = unit.check if pulumi.runtime.is_dry_run() else unit.prepare
+    try:
+        see(spec)
+    except OperationError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 def with_real_folders(settings: Settings, host: DockerHost, project: Path) -> Settings:

@@ -65,7 +65,7 @@ def install(
         print(_text(host, spec), end="")
         return
     # What cannot be is known before anything is changed for it.
-    HostUnit(options.host, host.shell).check(spec)
+    HostUnit(options.host, host.shell).prepare(spec)
     words = ("--boot-mode", boot_mode) if boot_mode else ()
     change_to(options, file, document, after, options.occ("install", *words, "--yes"))
 

@@ -65,8 +65,12 @@ class HostUnit:
         return read(self._run("show"))
 
     def check(self, spec: "ServiceUnitSpec") -> None:
-        """See that there can be one; where its user may, the user lingers from now on."""
+        """See that there can be one, as far as that shows without a change."""
         self._run("check", spec)
+
+    def prepare(self, spec: "ServiceUnitSpec") -> None:
+        """See that there can be one; where its user may, the user lingers from now on."""
+        self._run("prepare", spec)
 
     def start(self) -> None:
         """Have it start now, and with the machine from now on."""

@@ -9,9 +9,11 @@ RUN apt-get update \
     && systemctl enable ssh
 
 FROM bare
+# Old Debians have the command in docker.io.
+ARG DOCKER="docker.io docker-cli"
 # Besides Docker, what Debian has for a rootless one.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends docker.io docker-cli iptables dbus-user-session rootlesskit uidmap slirp4netns \
+    && apt-get install -y --no-install-recommends ${DOCKER} iptables dbus-user-session rootlesskit uidmap slirp4netns \
     && rm -rf /var/lib/apt/lists/* /var/lib/docker/* \
     && usermod --append --groups docker ada \
     && systemctl enable docker

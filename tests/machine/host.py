@@ -19,6 +19,8 @@ from tests.machine.debian import REPOSITORY, Machine, company_authorities, creat
 
 DOCKERFILE = Path(__file__).with_name("host.Dockerfile")
 SUITE = "trixie"
+OLD_SUITES = ("bookworm",)
+"""Where Docker's command is no package of its own."""
 BOOT_SECONDS = 90
 ARCHIVE = "/opt/opencode-image.tar"
 """Where a host finds the image that it is to have without a registry."""
@@ -111,13 +113,15 @@ def _network(client: docker.DockerClient) -> Network:
     raise AssertionError("no free range of addresses for a network")
 
 
-def host_image(client: docker.DockerClient, *, has_docker: bool = True) -> str:
+def host_image(client: docker.DockerClient, *, has_docker: bool = True, suite: str = SUITE) -> str:
     """Make the image of a host, where the engine does not have it yet; gives its name."""
-    name = f"{REPOSITORY}-host:{SUITE}{'' if has_docker else '-bare'}"
+    name = f"{REPOSITORY}-host:{suite}{'' if has_docker else '-bare'}"
     command = ["docker", "build", "--quiet", "--tag", name, "--file", str(DOCKERFILE)]
     if not has_docker:
         command += ["--target", "bare"]
-    arguments = ("--build-arg", f"MACHINE={image_of(client, SUITE)}", str(DOCKERFILE.parent))
+    if suite in OLD_SUITES:
+        command += ["--build-arg", "DOCKER=docker.io"]
+    arguments = ("--build-arg", f"MACHINE={image_of(client, suite)}", str(DOCKERFILE.parent))
     done = subprocess.run(
         [*command, *arguments],
         # The classic builder is the one that needs nothing more.
@@ -141,6 +145,7 @@ def host(
     archive: Path | None = None,
     wait: bool = True,
     has_docker: bool = True,
+    suite: str = SUITE,
 ) -> Iterator[Host]:
     """Boot one host; gone afterwards.
 
@@ -153,6 +158,7 @@ def host(
         archive: `docker save` of an image, put beside it; `Host.load` loads it.
         wait: until SSH and Docker answer.
         has_docker: whether Docker is installed.
+        suite: of Debian.
     """
     key = folder / "id"
     if not key.exists():
@@ -163,7 +169,7 @@ def host(
     made = create(
         client,
         f"{REPOSITORY}-host-{secrets.token_hex(4)}",
-        host_image(client, has_docker=has_docker),
+        host_image(client, has_docker=has_docker, suite=suite),
         *("--network", str(network.name), "--ip", address),
         *(("--volume", f"{archive}:{ARCHIVE}:ro") if archive else ()),
     )

@@ -13,6 +13,7 @@ import pytest
 
 from tests.engine.container import wait_until
 from tests.engine.deployment import PASSWORD, USER
+from tests.engine.stack import PulumiFailedError
 from tests.machine.conftest import RemoteOperator
 
 DELAY = 3
@@ -140,6 +141,37 @@ def test_a_user_who_may_not_linger_is_told_what_to_do(bare: Unit):
     assert "sudo loginctl enable-linger ada" in said
     assert bare.files() == []
     assert bare.inspect()["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+@pytest.mark.parametrize(
+    ("mode", "hide", "words"),
+    [
+        ("system", "/etc/sudoers.d/ada", "may not become root here without a password"),
+        ("user", "/etc/sudoers.d/ada", "sudo loginctl enable-linger ada"),
+        # As sd_booted(3) asks.
+        ("user", "/run/systemd/system", "does not run systemd"),
+    ],
+)
+def test_plain_pulumi_leaves_docker_its_work_where_the_host_refuses_the_unit(
+    bare: Unit, mode: str, hide: str, words: str
+):
+    stack = bare.remote.deployment.stack
+    before = bare.inspect()["Id"], bare.started
+    for setting, value in (("service-unit", "true"), ("boot-mode", mode)):
+        bare.occ("config", "set", setting, value)
+    bare.there.as_root(f"mv {hide} {hide}.hidden")
+    try:
+        with pytest.raises(PulumiFailedError, match=words):
+            stack.up()
+    finally:
+        bare.there.as_root(f"mv {hide}.hidden {hide}")
+        for setting in ("service-unit", "boot-mode"):
+            bare.occ("config", "unset", setting)
+    assert (bare.inspect()["Id"], bare.started) == before
+    assert bare.files() == []
+    bare.kill()
+    # By Docker itself.
+    wait_until(lambda: bare.runs and bare.started != before[1], SECONDS, bare.journal)
 
 
 def test_a_unit_takes_over_what_runs_and_is_the_only_one_that_restarts_it(bare: Unit):

@@ -1,13 +1,16 @@
 """The service unit in the program: which resources there are, and in which order they go."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import pulumi
 import pytest
 
 from opencode_cloud.configuration import load
 from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.spec.service_unit.spec import service_unit_spec
+from tests.mac import a_mac
 from tests.program.recorder import Recorder
 
 UNIT = ("command:local:Command", "opencode-unit")
@@ -16,7 +19,14 @@ CONFIG = {"opencode:image_source": "build", "opencode:service_unit": "true"}
 
 
 @pytest.fixture
-def unit(root: Path) -> Recorder:
+def mac(tmp_path: Path) -> Iterator[Path]:
+    with a_mac(tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture
+def unit(root: Path, mac: Path) -> Recorder:
+    assert mac
     config = CONFIG | {"secret:API_KEY": "sesame"}
     return Recorder().run(root, "local", config, encrypted=["secret:API_KEY"])
 
@@ -43,6 +53,17 @@ def test_the_unit_goes_before_its_container_and_comes_after_it(unit: Recorder):
 def test_neither_a_secret_nor_a_variable_of_opencodes_is_in_the_unit(unit: Recorder):
     assert "sesame" not in json.dumps(unit.inputs(*UNIT))
     assert "API_KEY" not in json.dumps(unit.inputs(*UNIT))
+
+
+def test_a_host_that_cannot_have_the_unit_refuses_it_before_anything_is_registered(
+    root: Path, mac: Path
+):
+    (mac / "signed-out").touch()
+    recorder = Recorder()
+    with pytest.raises(pulumi.RunError, match="An agent runs while"):
+        recorder.run(root, "local", CONFIG)
+    assert CONTAINER not in recorder.sent
+    assert not [kind for kind, _ in recorder.sent if kind.startswith("docker:")]
 
 
 def test_over_ssh_the_hosts_shell_reads_the_script():

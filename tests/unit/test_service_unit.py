@@ -22,6 +22,7 @@ from opencode_cloud.spec.service_unit.launchd import launchd_agent
 from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec, part, service_unit_spec
 from opencode_cloud.spec.service_unit.systemd import systemd_unit
 from opencode_cloud.spec.service_unit.windows import NAMESPACE, register, unregister, windows_task
+from tests.mac import a_mac
 from tests.unit.cli_parts import STOPPED, container, deployment
 
 WITH_UNIT = {"image_source": "build", "service_unit": "true"}
@@ -228,25 +229,9 @@ def test_an_agent_that_gives_up_ends_well(runs: Runs):
     assert [each.returncode for each in ended] == [1, 0]
 
 
-LAUNCHCTL = """#!/bin/sh
-echo "$*" >> "$HOME/asked"
-case $1 in
-    print) case $2 in */*/*) [ -e "$HOME/loaded" ] ;; *) [ ! -e "$HOME/signed-out" ] ;; esac ;;
-    bootstrap) touch "$HOME/loaded" ;;
-    bootout) rm -f "$HOME/loaded" ;;
-esac
-"""
-
-
 @pytest.fixture
 def mac(tmp_path: Path) -> Iterator[Path]:
-    """A home on what says that it is a Mac."""
-    for name, text in (("uname", "#!/bin/sh\necho Darwin\n"), ("launchctl", LAUNCHCTL)):
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        patch.setenv("HOME", str(tmp_path))
+    with a_mac(tmp_path):
         yield tmp_path
 
 

@@ -46,8 +46,8 @@ def commands_here(spec: ServiceUnitSpec) -> UnitCommands:
 def host_script(stack: str, spec: ServiceUnitSpec | None = None) -> str:
     """Write the script for `sh -s`; without a `spec` it can neither check nor install.
 
-    Its one argument is check, install, remove, start, stop or show. It finds out itself whether the
-    host is a Linux or a Mac.
+    Its one argument is check, prepare, install, remove, start, stop or show. It finds out itself
+    whether the host is a Linux or a Mac.
     """
     values = {"name": unit_name(stack), "label": label(stack)}
     if spec:

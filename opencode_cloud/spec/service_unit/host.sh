@@ -1,8 +1,8 @@
 #!/bin/sh
-# What is done with a service unit on its host: host.sh check|install|remove|start|stop|show
+# What is done with a service unit on its host: host.sh check|prepare|install|remove|start|stop|show
 # Each can be done again. Removing a unit, and changing one, leaves the container running.
 set -eu
-# Assigned before this; the last three for check and install alone.
+# Assigned before this; the last three for check, prepare and install alone.
 name=${name:?} label=${label:?} mode=${mode:-} unit=${unit:-} agent=${agent:-}
 
 user=$(id -un)
@@ -98,7 +98,7 @@ detach() {
     systemd "$1" reset-failed "$name.service" 2> /dev/null || true
 }
 
-# Sees that there can be a unit, before anything is changed for it.
+# Sees that there can be a unit, as far as that shows without a change.
 systemd_check() {
     if [ ! -d /run/systemd/system ]; then
         fail "$(uname -n) does not run systemd, and so can have no service unit. Docker itself can restart the \
@@ -108,11 +108,17 @@ deployment: occ uninstall --unit"
     if ! PATH=$path command -v docker > /dev/null; then
         fail "There is no docker command on $(uname -n) in $path. Install it: sudo apt-get install docker-cli"
     fi
-    if [ "$mode" = user ]; then linger; else as_root true; fi
+    if [ "$mode" = system ]; then as_root true; fi
+}
+
+# Sees the rest too: whether a user may linger, only shows when it is tried.
+systemd_prepare() {
+    systemd_check
+    if [ "$mode" = user ]; then linger; fi
 }
 
 systemd_install() {
-    systemd_check
+    systemd_prepare
     for each in $(modes); do
         if [ "$each" != "$mode" ]; then systemd_remove_one "$each"; fi
     done
@@ -176,6 +182,10 @@ launchd_check() {
     fi
 }
 
+launchd_prepare() {
+    launchd_check
+}
+
 launchd_install() {
     launchd_check
     file=$(agent_file)
@@ -229,13 +239,13 @@ exec < /dev/null
 case $(uname -s) in
     Darwin)
         case $verb in
-            check | install | remove) "launchd_$verb" ;;
+            check | prepare | install | remove) "launchd_$verb" ;;
             *) if [ -e "$(agent_file)" ]; then "launchd_$verb"; fi ;;
         esac
         ;;
     *)
         case $verb in
-            check | install | remove) "systemd_$verb" ;;
+            check | prepare | install | remove) "systemd_$verb" ;;
             *) for each in $(modes); do "systemd_$verb" "$each"; done ;;
         esac
         ;;
