@@ -12,14 +12,15 @@ from opencode_cloud.ops import project
 from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
-    from opencode_cloud.ops.stack_config import Change, Difference, StackFile
+    from opencode_cloud.ops.settings_file import StackFile
+    from opencode_cloud.ops.stack_change import Change, Difference
 
 Apply = Annotated[bool, typer.Option("--apply", help="Apply it to the deployment at once.")]
 
 
 def stack_file(options: Options) -> "StackFile":
     """Give the file of the stack that is meant."""
-    from opencode_cloud.ops.stack_config import StackFile
+    from opencode_cloud.ops.settings_file import StackFile
 
     return StackFile(project.root(), options.host)
 
@@ -34,7 +35,7 @@ def make(options: Options, file: "StackFile", change: "Change", yes: str, *, app
         yes: the command that does the same without asking.
         apply: whether the deployment gets it at once.
     """
-    from opencode_cloud.ops.stack_config import Written
+    from opencode_cloud.ops.stack_change import Written
 
     command = options.occ("start") if change.can_be_applied else None
     if change.is_none:
@@ -70,7 +71,7 @@ def _turn(difference: "Difference") -> str:
 
 
 def _said(key: str, value: str | None) -> str:
-    from opencode_cloud.ops.stack_config import default
+    from opencode_cloud.ops.setting_names import default
     from opencode_cloud.ops.stack_document import ENCRYPTED
 
     if value is not None:
@@ -80,7 +81,7 @@ def _said(key: str, value: str | None) -> str:
 
 
 def _ask(options: Options, change: "Change", command: str) -> None:
-    from opencode_cloud.ops.stack_config import Need
+    from opencode_cloud.ops.impact import Need
 
     if options.yes or change.need is not Need.DATA:
         # What can be undone is asked about when it is applied.

@@ -21,8 +21,10 @@ from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
     from opencode_cloud.configuration import Problem
-    from opencode_cloud.ops.stack_config import Change, Overview, StackFile
+    from opencode_cloud.ops.settings_file import StackFile
+    from opencode_cloud.ops.stack_change import Change
     from opencode_cloud.ops.stack_document import Document
+    from opencode_cloud.ops.stack_overview import Overview
 
 # What knows the settings takes 0.1 s to import, and is so only where it is used.
 
@@ -56,11 +58,11 @@ Value = Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.", sh
 @app.command(cls=Command, epilog=examples("occ config show", "occ config show --json"))
 def show(context: typer.Context) -> None:
     """Show every setting: its value, where that comes from, and what it means."""
-    from opencode_cloud.ops import stack_config
+    from opencode_cloud.ops import stack_overview
 
     options = options_of(context)
     file = stack_file(options)
-    found = stack_config.overview(file.read(), file.stack)
+    found = stack_overview.overview(file.read(), file.stack)
     if options.json:
         print_json(found)
     else:
@@ -73,11 +75,11 @@ def show(context: typer.Context) -> None:
 def get(context: typer.Context, key: Key) -> None:
     """Print the value of one setting, and nothing else."""
     from opencode_cloud.configuration import as_config
-    from opencode_cloud.ops import stack_config
+    from opencode_cloud.ops import setting_names, stack_overview
 
     options = options_of(context)
     file = stack_file(options)
-    row = stack_config.row(file.read(), stack_config.setting_name(key))
+    row = stack_overview.row(file.read(), setting_names.setting_name(key))
     if options.json:
         print_json(row)
     elif row.value is None:
@@ -95,27 +97,27 @@ def get(context: typer.Context, key: Key) -> None:
 )
 def set_(context: typer.Context, key: Key, value: Value, apply: Apply = False) -> None:
     """Give a setting a value, after saying what that means for the deployment."""
-    from opencode_cloud.ops import stack_config
+    from opencode_cloud.ops import setting_names, stack_change
 
     options = options_of(context)
     file = stack_file(options)
     document = file.read()
-    name = stack_config.setting_name(key)
+    name = setting_names.setting_name(key)
     command = options.occ("config", "set", name, shlex.quote(value), "--yes")
     if name == "mounts":
         value = mount.as_agreed(options, value, command)
-    change = stack_config.set_value(document, file.stack, name, value)
+    change = stack_change.set_value(document, file.stack, name, value)
     make(options, file, change, command, apply=apply)
 
 
 @app.command(cls=Command, epilog=examples("occ config unset port"))
 def unset(context: typer.Context, key: Key, apply: Apply = False) -> None:
     """Let a setting have its default again, after saying what that means."""
-    from opencode_cloud.ops import stack_config
+    from opencode_cloud.ops import stack_change
 
     options = options_of(context)
     file = stack_file(options)
-    change = stack_config.unset(file.read(), file.stack, key)
+    change = stack_change.unset(file.read(), file.stack, key)
     command = options.occ("config", "unset", shlex.quote(key), "--yes")
     make(options, file, change, command, apply=apply)
 
@@ -147,7 +149,7 @@ def _edit(options: Options, file: "StackFile", before: "Document") -> "Change":
     import tempfile
 
     from opencode_cloud.configuration import SettingsError
-    from opencode_cloud.ops import stack_config
+    from opencode_cloud.ops import stack_change
     from opencode_cloud.ops.stack_document import StackConfigError
 
     editor = _editor(options)
@@ -158,7 +160,7 @@ def _edit(options: Options, file: "StackFile", before: "Document") -> "Change":
         while True:
             _run(editor, draft)
             try:
-                return stack_config.edited(before, _text(draft), file.stack)
+                return stack_change.edited(before, _text(draft), file.stack)
             except (SettingsError, StackConfigError) as error:
                 if options.yes or not options.can_ask:
                     raise
@@ -203,7 +205,7 @@ def _print_settings(found: "Overview", options: Options) -> None:
     import textwrap
 
     from opencode_cloud.configuration import as_config
-    from opencode_cloud.ops.stack_config import default
+    from opencode_cloud.ops.setting_names import default
     from opencode_cloud.ops.stack_document import ENCRYPTED
 
     bold, plain = ("\x1b[1m", "\x1b[0m") if options.color and sys.stdout.isatty() else ("", "")

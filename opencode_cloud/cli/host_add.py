@@ -84,8 +84,8 @@ def add(
 def _add(visit: Visit, name: str, way: Way, *, install: bool, dry_run: bool) -> None:
     from opencode_cloud.ops.hosts.registry import TARGET, new_host
     from opencode_cloud.ops.hosts.reports import judged
+    from opencode_cloud.ops.settings_file import StackFile
     from opencode_cloud.ops.ssh import SshError
-    from opencode_cloud.ops.stack_config import StackFile
 
     root = project.root()
     host = new_host(root, name).with_settings({"target": TARGET, **way.settings})

@@ -80,9 +80,10 @@ def edit(
 
 def _edit(visit: Visit, host: "Host", way: Way, *, install: bool, look: bool) -> None:
     from opencode_cloud.ops.hosts.reports import judged
+    from opencode_cloud.ops.settings_file import StackFile
     from opencode_cloud.ops.setup_plan import written
     from opencode_cloud.ops.ssh import SshError
-    from opencode_cloud.ops.stack_config import StackFile, edited
+    from opencode_cloud.ops.stack_change import edited
 
     file = StackFile(host.paths.root, host.name)
     document = file.read()

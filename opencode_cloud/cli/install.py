@@ -12,7 +12,7 @@ from opencode_cloud.ops.errors import OperationError
 
 if TYPE_CHECKING:
     from opencode_cloud.ops.docker_host import DockerHost
-    from opencode_cloud.ops.stack_config import StackFile
+    from opencode_cloud.ops.settings_file import StackFile
     from opencode_cloud.ops.stack_document import Document
     from opencode_cloud.settings import BootMode
     from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec
@@ -85,7 +85,7 @@ def change_to(
     Raises:
         OpencodeCloudError: it cannot be used so, or not be applied.
     """
-    from opencode_cloud.ops.stack_config import edited
+    from opencode_cloud.ops.stack_change import edited
 
     make(options, file, edited(before, after.text, file.stack), command, apply=True)
 

@@ -16,7 +16,8 @@ from opencode_cloud.ops.errors import NoDeploymentError, OperationError
 
 if TYPE_CHECKING:
     from opencode_cloud.ops.mounts import Looked, Standing
-    from opencode_cloud.ops.stack_config import Change, StackFile
+    from opencode_cloud.ops.settings_file import StackFile
+    from opencode_cloud.ops.stack_change import Change
     from opencode_cloud.ops.stack_document import Document
     from opencode_cloud.spec.mounts import BindMount
 
@@ -169,12 +170,12 @@ def _named(document: "Document", stack: str) -> "tuple[BindMount, ...]":
 
 
 def _change(document: "Document", file: "StackFile", wanted: "Sequence[BindMount]") -> "Change":
-    from opencode_cloud.ops import mounts, stack_config
+    from opencode_cloud.ops import mounts, stack_change
     from opencode_cloud.spec.mounts import join_mounts
 
     if wanted:
-        return stack_config.set_value(document, file.stack, mounts.KEY, join_mounts(wanted))
-    return stack_config.unset(document, file.stack, mounts.KEY)
+        return stack_change.set_value(document, file.stack, mounts.KEY, join_mounts(wanted))
+    return stack_change.unset(document, file.stack, mounts.KEY)
 
 
 def _notes(document: "Document", stack: str, new: "Looked") -> list[str]:

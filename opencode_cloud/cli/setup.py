@@ -128,7 +128,7 @@ def run(options: Options, given: Given) -> None:
     """
     from opencode_cloud.ops import project, setup_work
     from opencode_cloud.ops.host import Host
-    from opencode_cloud.ops.stack_config import StackFile
+    from opencode_cloud.ops.settings_file import StackFile
     from opencode_cloud.start.errors import StartError
     from opencode_cloud.start.options import is_user_name
     from opencode_cloud.start.screen import Screen
@@ -298,7 +298,7 @@ def _plan(
 ) -> "Plan":
     from opencode_cloud.configuration import SettingsError, load
     from opencode_cloud.ops import setup_plan, setup_work
-    from opencode_cloud.ops.stack_config import impact
+    from opencode_cloud.ops.impact import impact
     from opencode_cloud.settings import ImageSource
 
     stack = context.options.stack

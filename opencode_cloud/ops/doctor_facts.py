@@ -207,7 +207,8 @@ def _salt_of_state(paths: Paths, stack: str) -> str:
 
 def settings(paths: Paths, stack: str) -> SettingsFile:
     """Read the stack's settings as the program would."""
-    from opencode_cloud.ops.stack_config import StackFile, overview
+    from opencode_cloud.ops.settings_file import StackFile
+    from opencode_cloud.ops.stack_overview import overview
 
     file = paths.stack_file(stack)
     if not file.is_file():

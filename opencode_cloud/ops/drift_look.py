@@ -44,7 +44,7 @@ def look(deployment: Deployment) -> Drift:
 def _compare(deployment: Deployment) -> Drift:
     from opencode_cloud.ops.environment import environment_in
     from opencode_cloud.ops.program import program_of
-    from opencode_cloud.ops.stack_config import StackFile
+    from opencode_cloud.ops.settings_file import StackFile
     from opencode_cloud.spec.container import container_spec
     from opencode_cloud.spec.image import image_spec
 

@@ -13,7 +13,8 @@ from opencode_cloud.environment import (
     value_refusal,
 )
 from opencode_cloud.ops.errors import OperationError
-from opencode_cloud.ops.stack_config import REPLACED, Change, differences
+from opencode_cloud.ops.impact import REPLACED
+from opencode_cloud.ops.stack_change import Change, differences
 from opencode_cloud.ops.stack_document import Document
 
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opencode_cloud.ops.program import Program
-from opencode_cloud.ops.stack_config import StackFile, set_value
+from opencode_cloud.ops.settings_file import StackFile
+from opencode_cloud.ops.stack_change import set_value
 
 
 @contextmanager

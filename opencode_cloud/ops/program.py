@@ -83,7 +83,7 @@ class Program:
             OperationError: their file cannot be read.
         """
         from opencode_cloud.configuration import load
-        from opencode_cloud.ops.stack_config import StackFile
+        from opencode_cloud.ops.settings_file import StackFile
         from opencode_cloud.ops.stack_document import Document
 
         if config_file:

@@ -20,7 +20,8 @@ from opencode_cloud.ops.errors import NoDeploymentError, OperationError
 from opencode_cloud.ops.new_container import GivingUp, last_lines, told
 from opencode_cloud.ops.points import KEPT, Point, Points, Stage, kept_name
 from opencode_cloud.ops.program import Program, Progress
-from opencode_cloud.ops.stack_config import Change, StackFile
+from opencode_cloud.ops.settings_file import StackFile
+from opencode_cloud.ops.stack_change import Change
 from opencode_cloud.ops.stack_document import Document
 
 HEALTHY_SECONDS = 120

@@ -11,7 +11,7 @@ from opencode_cloud.environment import MOST_BYTES, SECRET, value_refusal
 from opencode_cloud.ops.environment import change, check_name
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.program import Program
-from opencode_cloud.ops.stack_config import Change
+from opencode_cloud.ops.stack_change import Change
 from opencode_cloud.ops.stack_document import Document, Entry
 
 _MOST_READ = MOST_BYTES + 3

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opencode_cloud.configuration import SettingsError, as_config, load
-from opencode_cloud.ops import stack_config
+from opencode_cloud.ops import setting_names
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.setting_types import Tls
 from opencode_cloud.settings import BuiltOn, ImageSource, Settings
@@ -104,7 +104,7 @@ def written(document: Document, stack: str, answers: Mapping[str, str]) -> Docum
     """
     for name, value in _normalised(answers).items():
         # Said outright, as nothing else says that there is no image to pull.
-        default = None if name == "image_source" else stack_config.default(name)
+        default = None if name == "image_source" else setting_names.default(name)
         if value == default:
             document = document.without(name)
         elif document.said(name) != value:
@@ -114,7 +114,7 @@ def written(document: Document, stack: str, answers: Mapping[str, str]) -> Docum
 
 
 def _normalised(answers: Mapping[str, str]) -> dict[str, str]:
-    return {name: stack_config.normalised(name, value) for name, value in answers.items()}
+    return {name: setting_names.normalised(name, value) for name, value in answers.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

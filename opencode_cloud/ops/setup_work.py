@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from opencode_cloud.errors import OpencodeCloudError
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.ops.settings_file import StackFile
 from opencode_cloud.ops.setup_plan import NEW, Person
-from opencode_cloud.ops.stack_config import StackFile, edited
+from opencode_cloud.ops.stack_change import edited
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.start import command, preflight
 from opencode_cloud.start.machine import Machine

@@ -13,7 +13,8 @@ from opencode_cloud.cli import app, config, main
 from opencode_cloud.cli.commands import Group, take
 from opencode_cloud.cli.options import Options
 from opencode_cloud.ops import project
-from opencode_cloud.ops.stack_config import Overview, Row, Written
+from opencode_cloud.ops.stack_change import Written
+from opencode_cloud.ops.stack_overview import Overview, Row
 
 FILE = """\
 # Ours.

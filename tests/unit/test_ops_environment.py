@@ -6,8 +6,9 @@ from opencode_cloud.configuration import SettingsError
 from opencode_cloud.environment import ENV, SECRET
 from opencode_cloud.ops import environment
 from opencode_cloud.ops.errors import OperationError
+from opencode_cloud.ops.impact import Need
 from opencode_cloud.ops.secrets import Secret, read, secrets
-from opencode_cloud.ops.stack_config import Difference, Need, edited
+from opencode_cloud.ops.stack_change import Difference, edited
 from opencode_cloud.ops.stack_document import Document
 
 FILE = """\

@@ -10,9 +10,9 @@ from opencode_cloud.ops import default_host
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.hosts.registry import NoHostError, host_of, hosts, new_host
+from opencode_cloud.ops.settings_file import StackFile
 from opencode_cloud.ops.ssh import SshError, explained
-from opencode_cloud.ops.stack_config import StackConfigError, StackFile
-from opencode_cloud.ops.stack_document import Document
+from opencode_cloud.ops.stack_document import Document, StackConfigError
 from opencode_cloud.spec.ssh import SshAddress, meeting
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPyZ0Cs0Yk2yI5yUj6VQ3Y4r1nqk1dRk2Ihn9mWcK0aB"

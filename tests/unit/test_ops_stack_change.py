@@ -10,19 +10,13 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from opencode_cloud.configuration import SettingsError, load
-from opencode_cloud.ops import stack_config
-from opencode_cloud.ops.stack_config import (
-    Need,
-    StackFile,
-    edited,
-    impact,
-    normalised,
-    overview,
-    set_value,
-    setting_name,
-    unset,
-)
+from opencode_cloud.ops import settings_file
+from opencode_cloud.ops.impact import Need, impact
+from opencode_cloud.ops.setting_names import normalised, setting_name
+from opencode_cloud.ops.settings_file import StackFile
+from opencode_cloud.ops.stack_change import edited, set_value, unset
 from opencode_cloud.ops.stack_document import Document, StackConfigError
+from opencode_cloud.ops.stack_overview import overview
 from opencode_cloud.settings import Settings
 
 BUILD = {"image_source": "build"}
@@ -426,7 +420,7 @@ def test_when_writing_fails_the_file_is_as_it_was(tmp_path: Path, monkeypatch: p
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stack_config.os, "fsync", full)
+    monkeypatch.setattr(settings_file.os, "fsync", full)
     with pytest.raises(StackConfigError, match="No space"):
         file.write(change)
     assert file.path.read_text() == FILE
