@@ -10,7 +10,7 @@ from components.service import OpencodeServiceArgs
 from opencode_cloud.environment import Environment
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.settings import Settings
-from stacks.service import deploy_service, require_unit, with_real_folders
+from stacks.service import deploy_service, require_room, require_unit, with_real_folders
 
 
 def deploy(
@@ -30,6 +30,7 @@ def deploy(
         secrets: the value of each secret in it.
     """
     here = DockerHost(stack, settings.docker_host.removeprefix("unix://"))
+    require_room(here)
     require_unit(settings, here)
     settings = with_real_folders(settings, here, project)
     # The host is always said, so that what is in DOCKER_HOST today does not

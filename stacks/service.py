@@ -8,7 +8,7 @@ import pulumi_docker as docker
 
 from components.service import OpencodeService, OpencodeServiceArgs
 from opencode_cloud.configuration import SettingsError
-from opencode_cloud.ops import mounts
+from opencode_cloud.ops import mounts, room
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.service_unit import HostUnit
@@ -56,6 +56,18 @@ def require_unit(settings: Settings, host: DockerHost) -> None:
     see = unit.check if pulumi.runtime.is_dry_run() else unit.prepare
     try:
         see(spec)
+    except OperationError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def require_room(host: DockerHost) -> None:
+    """See that the host can make another container, before the one that is there goes.
+
+    Raises:
+        RunError: its disk is full.
+    """
+    try:
+        room.require_room(host)
     except OperationError as error:
         raise pulumi.RunError(str(error)) from None
 

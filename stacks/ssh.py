@@ -20,7 +20,7 @@ from opencode_cloud.spec.image import BuiltImage, image_spec
 from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.spec.ssh import SshAddress, options
 from opencode_cloud.start.paths import Paths
-from stacks.service import deploy_service, require_unit, with_real_folders
+from stacks.service import deploy_service, require_room, require_unit, with_real_folders
 
 
 def deploy(
@@ -53,6 +53,7 @@ def deploy(
         _require_sent(ssh, settings, stack, project)
     except OperationError as error:
         raise pulumi.RunError(str(error)) from None
+    require_room(host)
     require_unit(settings, host)
     settings = with_real_folders(settings, host, project)
     provider = docker.Provider(

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from opencode_cloud.ops.boot import why_not
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.drift import APPLIED, UNKNOWN, to_apply
+from opencode_cloud.ops.room import FULL
 from opencode_cloud.ops.service_unit import ServiceUnit
 from opencode_cloud.ops.status import Certificate, Status
 from opencode_cloud.ops.users import User
 
 GOOD, BAD, WARNING, PLAIN = "good", "bad", "warning", ""
-_MIB = 1024 * 1024
+_MIB, _GIB = 2**20, 2**30
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -172,10 +173,18 @@ def _resources(status: Status) -> Iterator[Row]:
     used = resources.memory_bytes
     yield Row("Memory", f"{used // _MIB} of {most}" if used is not None else f"at most {most}")
     yield Row("CPUs", f"at most {resources.cpus:g}" if resources.cpus else "all of the host's")
+    if (left := resources.disk_free_bytes) is not None:
+        yield _disk(left)
     if resources.uptime_seconds is not None:
         yield Row("Up", duration(resources.uptime_seconds))
     if resources.restarts:
         yield Row("Restarts", f"{resources.restarts} after failures", WARNING)
+
+
+def _disk(left: int) -> Row:
+    if left < FULL:
+        return Row("Disk", f"full: {left // _MIB} MiB left, and what is written may be lost", BAD)
+    return Row("Disk", f"{left / _GIB:.1f} GiB left")
 
 
 def duration(seconds: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from opencode_cloud import __version__
 from opencode_cloud.ops import health as health_of
+from opencode_cloud.ops import room
 from opencode_cloud.ops.boot import Boot, boot, docker_is_enabled_on
 from opencode_cloud.ops.deployment import Deployment, is_loopback
 from opencode_cloud.ops.drift import Drift
@@ -30,6 +31,8 @@ _MEMORY = (
         "cat memory/memory.usage_in_bytes memory/memory.stat"
     ),
 )
+_ROOM = ("df", "-Pk", "/home/opencode/.local/share/opencode")
+"""Of the volume with what people made, which costs its host no question more."""
 _SENT = "org.opencode-cloud.sent"
 """As `opencode_cloud.start.image_build` writes it."""
 _NEVER = "0001-01-01"
@@ -112,6 +115,8 @@ class Resources:
 
     memory_bytes: int | None
     """Used now, without what the kernel could take back; None when it does not run."""
+    disk_free_bytes: int | None = None
+    """Left on the disk with what people made; None when it does not run."""
     memory_limit_bytes: int
     """0: the host's."""
     cpus: float
@@ -172,6 +177,7 @@ class Inside:
     users: list[User] | None = None
     certificate: Certificate | None = None
     memory_bytes: int | None = None
+    disk_free_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,15 +225,16 @@ def _drift(deployment: Deployment) -> Drift:
 
 def _inside(deployment: Deployment) -> Inside:
     # Each command in the container costs more than all that the engine itself is asked.
-    commands = [health_of.COMMAND, LIST, _MEMORY]
+    commands = [health_of.COMMAND, LIST, _MEMORY, _ROOM]
     if deployment.tls != "off":
         commands.append(("opencode-certificate", "--json"))
-    health, users, memory, *rest = run_together(deployment, *commands)
+    health, users, memory, disk, *rest = run_together(deployment, *commands)
     return Inside(
         health=health_of.read(health.out),
         users=parse(users.out) if users.ok else None,
         certificate=_certificate(rest[0].out) if rest and rest[0].ok else None,
         memory_bytes=memory_used(memory.out),
+        disk_free_bytes=None if (left := room.free(disk.out)) is None else left * 1024,
     )
 
 
@@ -296,7 +303,7 @@ def describe(deployment: Deployment, now: datetime, found: Found) -> Status:
         security=_security(deployment, inside.certificate),
         drift=found.drift,
         boot=boot(deployment, docker_enabled=found.docker_enabled, unit=found.unit),
-        resources=_resources(deployment, now, inside.memory_bytes),
+        resources=_resources(deployment, now, inside),
     )
 
 
@@ -371,14 +378,15 @@ def _security(deployment: Deployment, certificate: Certificate | None) -> Securi
     )
 
 
-def _resources(deployment: Deployment, now: datetime, memory: int | None) -> Resources:
+def _resources(deployment: Deployment, now: datetime, inside: Inside) -> Resources:
     host = deployment.facts["HostConfig"]
     started = deployment.facts["State"]["StartedAt"]
     uptime = None
     if deployment.is_running and not started.startswith(_NEVER):
         uptime = max(0, int((now - moment(started)).total_seconds()))
     return Resources(
-        memory_bytes=memory,
+        memory_bytes=inside.memory_bytes,
+        disk_free_bytes=inside.disk_free_bytes,
         memory_limit_bytes=host["Memory"],
         cpus=host["NanoCpus"] / 1e9,
         restarts=deployment.facts["RestartCount"],

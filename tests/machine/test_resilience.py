@@ -1,5 +1,6 @@
 """What befalls hosts, networks and operators in mid-`up`: a clear word, and nothing lost."""
 
+import json
 import os
 import re
 import signal
@@ -10,10 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from docker.models.networks import Network
 
 from opencode_cloud.start.process import _descendants
 from tests.engine.deployment import USER
+from tests.engine.stack import PulumiFailedError
 from tests.machine.conftest import RemoteOperator
 from tests.machine.host import Host
 
@@ -211,3 +214,43 @@ def test_an_operator_with_a_state_of_their_own_takes_over_and_loses_nothing(
     # And back.
     remote.occ("config", "set", "hostnames", "mark-8.example.org")
     goes_on(remote, 8)
+
+
+@contextmanager
+def full_disk(there: Host) -> Iterator[None]:
+    """Give its Docker a disk of its own, with all that it has, and fill that to the last byte."""
+    stop, start = "systemctl stop docker.socket docker", "systemctl start docker"
+    folder, fill = "/var/lib/docker", "/var/lib/docker/fill"
+    there.as_root(
+        f"{stop}; mkdir -p /mnt/disk; mount -t tmpfs -o size=3g disk /mnt/disk; "
+        f"cp -a {folder}/. /mnt/disk/ && mount --bind /mnt/disk {folder} && {start}"
+    )
+    there.wait_reachable()
+    there.as_root(f"cat /dev/zero > {fill} 2> /dev/null || true")
+    try:
+        yield
+    finally:
+        there.as_root(f"rm {fill}")
+
+
+def test_a_full_disk_is_told_and_what_runs_is_left_alone_until_there_is_room(
+    remote: RemoteOperator,
+):
+    # After another operator's turn, or alone.
+    remote.occ("start")
+    remote.occ("shell", "sh", "-c", f"echo 9 >> {KEPT_FILE}")
+    remote.occ("config", "set", "hostnames", "mark-9.example.org")
+    before = container(remote)
+    with full_disk(remote.there):
+        assert "Disk        full: 0 MiB left" in remote.occ.attempt("status").stdout.decode()
+        report = json.loads(remote.occ.attempt("doctor", "--json").stdout)
+        found = {each["check"]: each for each in report["findings"]}
+        assert found["host.room"]["outcome"] == "problem"
+        assert "only 0.0 GiB left at /var/lib/docker" in found["host.room"]["what"]
+        full = f"The disk of ada@{remote.there.address} is full"
+        assert full in remote.occ.refused("start")
+        with pytest.raises(PulumiFailedError, match=full):
+            remote.deployment.stack.up()
+        assert "no space left on device" in remote.occ.refused("update", "--yes")
+        assert container(remote) == before
+    goes_on(remote, 9)

@@ -73,6 +73,14 @@ def test_it_says_where_its_image_was_built(host: str, label: dict[str, str], wor
     assert words in [line.strip() for line in lines]
 
 
+def test_a_full_disk_is_said():
+    full = described(inside=replace(WELL, disk_free_bytes=7 * 2**20))
+    assert "full: 7 MiB left" in status_rows.plain(full)
+    enough = described(inside=replace(WELL, disk_free_bytes=3 * 2**30))
+    assert "3.0 GiB left" in status_rows.plain(enough)
+    assert "Disk" not in status_rows.plain(described())
+
+
 def test_a_stopped_one_ends_with_3_and_says_since_when():
     found = described(container(state=STOPPED), Inside())
     assert (found.health, found.exit_code) == ("none", 3)

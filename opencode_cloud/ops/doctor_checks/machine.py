@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opencode_cloud.ops.doctor_checks.finding import Finding, ok, problem, warning
+from opencode_cloud.ops.room import FULL
 
 _MIB, _GIB = 2**20, 2**30
-_FULL, _TIGHT = _GIB // 2, 5 * _GIB
+_TIGHT = 5 * _GIB
 """An image of ours takes 0.7 GiB, and its build a few times that."""
 _FEW_INODES = 10_000
 _LITTLE_MEMORY = 256 * _MIB
@@ -72,7 +73,7 @@ def room(disk: Disk) -> Finding:
     if disk.inodes is not None and disk.inodes < _FEW_INODES:
         why = "Nothing new can be written there when they are used up, whatever room there is."
         return problem(name, f"only {disk.inodes} more files fit in {disk.path}", why, disk.clean)
-    if disk.free < _FULL:
+    if disk.free < FULL:
         why = "What is written fails half-way: sessions, logs, state."
         return problem(name, f"only {left}", why, disk.clean)
     if disk.free < _TIGHT:
