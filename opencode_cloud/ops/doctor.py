@@ -11,7 +11,7 @@ from pathlib import Path
 
 from opencode_cloud.errors import OpencodeCloudError
 from opencode_cloud.ops import doctor_facts as facts
-from opencode_cloud.ops import host_facts, project
+from opencode_cloud.ops import project
 from opencode_cloud.ops.deployment import find, occ
 from opencode_cloud.ops.docker_engine import Engine, Trace
 from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
@@ -20,6 +20,7 @@ from opencode_cloud.ops.doctor_checks.docker import Docker
 from opencode_cloud.ops.doctor_checks.finding import PROBLEM, Finding, problem, skipped
 from opencode_cloud.ops.doctor_checks.host import REACH, on_host
 from opencode_cloud.ops.errors import NoDeploymentError, OperationError
+from opencode_cloud.ops.hosts.look import look
 from opencode_cloud.ops.status import moment
 from opencode_cloud.start import stack_file
 from opencode_cloud.start.engine import Finder
@@ -39,7 +40,7 @@ GROUPS = {
     "deployment": "Deployment",
 }
 
-_DEFAULT_MEMORY_MB = 2048
+_DEFAULT_MEMORY_MB, _DEFAULT_PORT = 2048, 4096
 _NOWHERE = Path("/nonexistent")
 _ON_HOST = ("docker.socket", "deployment.all")
 """What only the host can answer."""
@@ -134,14 +135,18 @@ def _host_of(subject: Subject) -> str:
 
 
 def _host(subject: Subject) -> Iterator[Finding]:
+    there = subject.host
+    if not there.ssh:
+        return
+    port = _number(subject, "port", _DEFAULT_PORT)
     try:
-        told = host_facts.look(subject.host.shell)
+        seen = look(there.ssh, port, there.socket)
     except OperationError as error:
         what, _, mend = str(error).partition(". ")
         why = "Nothing of a deployment can be looked at."
         yield problem(REACH, what, why, mend)
         return
-    yield from host.check(subject.host.name, told, _memory_limit(subject))
+    yield from host.check(there.name, seen, subject.stack, _memory_limit(subject))
 
 
 def _machine(subject: Subject) -> Iterator[Finding]:
@@ -152,8 +157,12 @@ def _machine(subject: Subject) -> Iterator[Finding]:
 
 def _memory_limit(subject: Subject) -> int:
     """Give how many bytes the container may take."""
-    given = stack_file.read(subject.paths.stack_file(subject.stack)).get("memory_mb", "")
-    return (int(given) if given.isdecimal() else _DEFAULT_MEMORY_MB) * 2**20
+    return _number(subject, "memory_mb", _DEFAULT_MEMORY_MB) * 2**20
+
+
+def _number(subject: Subject, setting: str, default: int) -> int:
+    given = stack_file.read(subject.paths.stack_file(subject.stack)).get(setting, "")
+    return int(given) if given.isdecimal() else default
 
 
 def _docker(subject: Subject) -> Iterator[Finding]:

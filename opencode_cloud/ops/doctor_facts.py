@@ -22,7 +22,6 @@ from opencode_cloud.ops.doctor_checks.machine import Disk, Machine
 from opencode_cloud.ops.doctor_checks.pulumi import Lock, Packages, Passphrase, State
 from opencode_cloud.ops.doctor_checks.settings import SettingsFile, Wrong
 from opencode_cloud.ops.errors import EngineError, OperationError
-from opencode_cloud.ops.host_facts import DOCKER_ROOT, PRUNE, memory_of
 from opencode_cloud.ops.passphrase import opens
 from opencode_cloud.ops.service_unit import ServiceUnit, host_unit
 from opencode_cloud.ops.status import gather
@@ -36,6 +35,8 @@ from opencode_cloud.start.machine import OS_RELEASE, os_release
 from opencode_cloud.start.paths import Paths
 from opencode_cloud.start.steps.deployment import is_alive, lock_owner
 
+_DOCKER_ROOT = "/var/lib/docker"
+_PRUNE = "docker image prune (removes images that have no name)"
 _CONNECT_SECONDS = 2
 _LOG_LINES = 5000
 _NOT_FOUND = 404
@@ -77,11 +78,13 @@ def _nearest(path: Path) -> Path:
 
 
 def _memory() -> dict[str, int]:
-    """Read /proc/meminfo, where there is one."""
+    """Read /proc/meminfo, where there is one, in bytes."""
     try:
-        return memory_of(Path("/proc/meminfo").read_text())
+        told = Path("/proc/meminfo").read_text()
     except OSError:
         return {}
+    rows = re.findall(r"^(\w+): +(\d+) kB$", told, re.MULTILINE)
+    return {name: int(count) * 1024 for name, count in rows}
 
 
 def docker(engine: Engine) -> Docker:
@@ -94,7 +97,7 @@ def docker(engine: Engine) -> Docker:
 
 def docker_disk(found: Docker) -> Disk | None:
     """Look at where the engine keeps everything; None where that is not on this machine."""
-    return _disk("docker", Path(found.info.get("DockerRootDir") or DOCKER_ROOT), PRUNE)
+    return _disk("docker", Path(found.info.get("DockerRootDir") or _DOCKER_ROOT), _PRUNE)
 
 
 def packages(paths: Paths, *, installed: bool) -> Packages | None:

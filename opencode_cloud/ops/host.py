@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from opencode_cloud.ops import ports
 from opencode_cloud.ops.deployment import Deployment
 from opencode_cloud.ops.docker_host import DEFAULT_SOCKET, DockerHost
-from opencode_cloud.ops.doctor_checks import machine
 from opencode_cloud.ops.doctor_checks.finding import PROBLEM, WARNING, Finding
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.mounts import Looked, look_on
@@ -69,11 +68,12 @@ class Host:
 
         Of this one, what is made here says so itself as it goes.
         """
-        if not self.context.host:
+        there = self.context.host
+        if not there or not there.ssh:
             return
-        from opencode_cloud.ops.host_facts import look
+        from opencode_cloud.ops.hosts.judgement import machine_memory, room
+        from opencode_cloud.ops.hosts.look import look
 
-        told = look(self.context.host.shell).machine
-        found = [*machine.memory(told, settings.memory_mb * _MIB)]
-        found += [machine.room(told.data)] if told.data else []
+        facts = look(there.ssh, settings.port, there.socket).facts
+        found = [*machine_memory(facts, there.stack, settings.memory_mb * _MIB), room(facts)]
         yield from (each for each in found if each.outcome in (WARNING, PROBLEM))

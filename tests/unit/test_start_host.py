@@ -1,6 +1,6 @@
 """The steps of a deployment on a host over SSH: what is asked there, and what stays here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from opencode_cloud.start.steps.first_user import FirstUser
 from opencode_cloud.start.steps.health import Health
 from opencode_cloud.start.steps.host_docker import HostDocker
 from opencode_cloud.start.steps.stack import Stack
+from tests.unit.probe_parts import TEXT
 from tests.unit.start_parts import ROOT, Notes, RecordingRunner, context, ok, runner_of
 
 FILES = SshFiles(known_hosts=Path("/k"), control=Path("/c"), docker=Path("/d"))
@@ -33,14 +34,14 @@ ADDRESS = SshAddress(stack="box", host="box", user="ada")
 class Box(Ssh):
     """A host to which no way is opened."""
 
-    said: list[str] = field(default_factory=list)
+    said: str = ""
 
     def docker_socket(self, remote: str) -> Path:
         return Path(f"/way/to{remote}")
 
     def run(self, script: str, **_: object) -> Done:
         assert script
-        return Done(0, "\0".join(self.said), "")
+        return Done(0, self.said, "")
 
 
 BOX = DockerHost("box", "/var/run/docker.sock", Box(ADDRESS, FILES))
@@ -171,16 +172,11 @@ def test_the_command_that_makes_a_deployment_on_a_host_is_occ_setup(
 
 
 def test_a_host_that_lacks_room_or_memory_is_known_before_anything_is_done(tmp_path: Path):
-    df = (
-        "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
-        "/dev/x 100 90 {} 99% /\n"
-        "Filesystem Inodes IUsed IFree IUse% Mounted on\n/dev/x 9 1 99999 1% /"
-    )
-    said = ["Linux", "PRETTY_NAME=Debian", "MemTotal: 1048576 kB\n", "1700000000", "/", ""]
+    small = TEXT.replace("memory-kib 8000000", "memory-kib 1048576")
     settings = load({"image_source": "build", "memory_mb": "2048"}, "box")
-    for free, outcomes in ((100, ["warning", "problem"]), (99_000_000, ["warning"])):
+    for free, outcomes in (("100", ["warning", "problem"]), ("99000000", ["warning"])):
         asked = remote(tmp_path)
-        box = Box(ADDRESS, FILES, [*said[:5], df.format(free), ""])
+        box = Box(ADDRESS, FILES, small.replace("40000000", free))
         asked.host = DockerHost("box", "/var/run/docker.sock", box)
         host = Host(asked, None)
         assert host.name == "ada@box (remote)"

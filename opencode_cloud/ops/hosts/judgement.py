@@ -34,6 +34,7 @@ def findings(look: Look, stack: str, *, port: int, memory: int, install: str) ->
         free_port(facts, stack, port),
         services(facts),
         *docker(facts, install),
+        room(facts),
     ]
 
 
@@ -123,7 +124,6 @@ def docker(facts: Facts, install: str) -> Iterator[Finding]:
     engine = facts.docker
     if engine is None:
         yield no_docker(facts, install)
-        yield _room(facts)
         return
     kind = "rootless" if engine.rootless else "of the system"
     yield ok("docker.socket", f"answers at {engine.socket} ({kind})")
@@ -145,7 +145,6 @@ def docker(facts: Facts, install: str) -> Iterator[Finding]:
         }
     )
     yield from _boot(facts, engine)
-    yield _room(facts)
 
 
 def no_docker(facts: Facts, install: str) -> Finding:
@@ -195,7 +194,8 @@ def _boot(facts: Facts, engine: Docker) -> Iterator[Finding]:
         yield warning("docker.boot", "systemd does not start it at boot", why, mend)
 
 
-def _room(facts: Facts) -> Finding:
+def room(facts: Facts) -> Finding:
+    """Judge the room on the disk that Docker's data is on, or will be."""
     if facts.disk_free is None:
         return skipped("docker.room", "the room on its disk", "its df does not tell")
     disk = machine_checks.Disk(

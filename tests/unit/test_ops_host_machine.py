@@ -2,22 +2,24 @@
 
 import socket
 import threading
+import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from opencode_cloud.ops import boot, doctor_facts, host_facts
+from opencode_cloud.ops import boot, doctor_facts
 from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.doctor_checks import host
 from opencode_cloud.ops.doctor_checks.finding import problem
 from opencode_cloud.ops.errors import EngineError, OperationError
+from opencode_cloud.ops.hosts.look import Look, look
 from opencode_cloud.ops.shells import Done, LocalShell
 from opencode_cloud.ops.ssh import Ssh
 from opencode_cloud.spec.ssh import SshAddress, SshFiles
 from opencode_cloud.start.paths import Paths
+from tests.unit.probe_parts import TEXT
 
 GIB = 2**30
 FILES = SshFiles(known_hosts=Path("/k"), control=Path("/c"), docker=Path("/d"))
@@ -42,29 +44,35 @@ def box(said: str = "", socket: str = "/var/run/docker.sock") -> DockerHost:
     return DockerHost("box", socket, ssh)
 
 
-def test_the_script_finds_what_this_process_finds(tmp_path: Path):
-    told = host_facts.look(LocalShell(), str(tmp_path / "not" / "there")).machine
+def seen(text: str = "", socket: str = "/nowhere.sock") -> Look:
+    there = box(text)
+    assert there.ssh
+    return look(there.ssh, 4096, socket)
+
+
+def test_the_probe_finds_what_this_process_finds(tmp_path: Path):
+    told = seen()
     known = doctor_facts.machine(Paths(root=tmp_path, data=tmp_path, cache=tmp_path))
-    assert (told.system, told.name, told.memory) == (known.system, known.name, known.memory)
-    assert told.data
-    assert known.data
-    assert told.data.path == str(tmp_path)
-    assert told.data.free == pytest.approx(known.data.free, rel=0.1)
-    assert abs(told.now - datetime.now(UTC)) < timedelta(minutes=1)
+    assert (told.facts.system, told.facts.os.name) == (known.system, known.name)
+    assert told.facts.memory == known.memory
+    assert abs(told.skew) < 60
 
 
 def test_what_is_no_answer_is_an_error():
-    with pytest.raises(OperationError, match="does not say what it is"):
-        host_facts.look(box("nonsense").shell)
+    with pytest.raises(OperationError, match="runs no commands as asked: nonsense"):
+        seen("nonsense")
 
 
-def test_a_host_is_judged_as_a_machine_and_its_clock_by_ours():
-    told = host_facts.look(LocalShell())
-    well = list(host.check("ada@box", told, GIB))
-    assert {each.check for each in well} >= {"host.reach", "host.system", "host.clock"}
-    late = replace(told.machine, now=told.asked - timedelta(hours=1), memory=GIB // 2)
-    found = {each.check: each for each in host.check("ada@box", replace(told, machine=late), GIB)}
-    assert found["host.clock"].what == "its clock is 3600 s from this machine's"
+def test_a_host_is_judged_as_one_that_is_to_be_added():
+    now = TEXT.replace("1795541057", str(int(time.time())))
+    found = {each.check: each for each in host.check("ada@box", seen(now), "box", GIB)}
+    assert list(found) == [
+        f"host.{name}" for name in ("reach", "system", "room", "memory", "clock")
+    ]
+    assert {each.outcome for each in found.values()} == {"ok"}
+    late = replace(seen(now), skew=-3600)
+    found = {each.check: each for each in host.check("ada@box", late, "box", 9 * GIB)}
+    assert found["host.clock"].what == "its clock is 3600 s behind this machine's"
     assert found["host.memory"].outcome == "warning"
 
 
