@@ -40,17 +40,16 @@ class Watcher(Protocol):
         """All that run were told to end."""
 
 
-def known(root: Path, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def known(root: Path, environment: Mapping[str, str]) -> dict[str, list[str]]:
     """Give every stack that has settings in the program's folder `root`, and its groups.
 
     The settings that a checkout brings along are nobody's stack until it is used.
     """
     paths = Paths.of(root, environment)
-    files = sorted((root / "stacks").glob("Pulumi.*.yaml"))
-    found = {file.name.removeprefix("Pulumi.").removesuffix(".yaml"): file for file in files}
+    found = stack_file.all_of(root)
     if DEFAULT_STACK in found and not _is_used(paths, found[DEFAULT_STACK]):
         del found[DEFAULT_STACK]
-    return {name: _groups(file) for name, file in found.items()}
+    return {name: stack_file.groups(stack_file.read(file)) for name, file in found.items()}
 
 
 def _is_used(paths: Paths, file: Path) -> bool:
@@ -61,11 +60,6 @@ def _is_used(paths: Paths, file: Path) -> bool:
         or "\nsecretsprovider:" in f"\n{text}"
         or (stack_file.has_salt(file))
     )
-
-
-def _groups(file: Path) -> tuple[str, ...]:
-    said = stack_file.read(file).get("groups", "")
-    return tuple(group.strip() for group in said.split(",") if group.strip())
 
 
 def default_parallel() -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from opencode_cloud.ops.project import setup_command
 from opencode_cloud.ops.stack_document import Document, StackConfigError
+from opencode_cloud.start import stack_file
 
 if TYPE_CHECKING:
     # Who only reads it does without the settings model.
@@ -104,8 +105,7 @@ class StackFile:
             )
 
     def _missing(self) -> str:
-        names = (path.name for path in self.path.parent.glob("Pulumi.*.yaml"))
-        stacks = sorted(name.removeprefix("Pulumi.").removesuffix(".yaml") for name in names)
+        stacks = list(stack_file.all_of(self.root))
         close = difflib.get_close_matches(self.stack, stacks, n=1)
         hint = f"Did you mean {close[0]}?" if close else f"There is {', '.join(stacks) or 'none'}."
         return (

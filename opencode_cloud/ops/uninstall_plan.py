@@ -178,11 +178,10 @@ def secrets_in(file: Path) -> list[str]:
 def others(paths: Paths, stack: str) -> list[str]:
     """Give this user's other stacks, by their state and their settings."""
     states = paths.state.glob(".pulumi/stacks/opencode/*.json")
-    files = (paths.root / "stacks").glob("Pulumi.*.yaml")
+    files = stack_file.all_of(paths.root).items()
     # Without a salt, nothing of a stack's is encrypted yet.
-    bound = {path.name.split(".", 1)[1] for path in files if stack_file.has_salt(path)}
-    names = {path.stem for path in states} | {name.removesuffix(".yaml") for name in bound}
-    return sorted(names - {stack})
+    bound = {name for name, path in files if stack_file.has_salt(path)}
+    return sorted(({path.stem for path in states} | bound) - {stack})
 
 
 @dataclass(frozen=True)

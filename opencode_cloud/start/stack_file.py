@@ -6,6 +6,7 @@ a YAML reader is not part of Python.
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 NAMESPACE = "opencode"
@@ -21,6 +22,17 @@ def read(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     return {key: _plain(value) for key, value in _SETTING.findall(_text(path))}
+
+
+def all_of(root: Path) -> dict[str, Path]:
+    """Give the file of every stack in the program's folder, by name."""
+    files = sorted((root / "stacks").glob("Pulumi.*.yaml"))
+    return {path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path for path in files}
+
+
+def groups(settings: Mapping[str, str]) -> list[str]:
+    """Give the groups that a stack belongs to."""
+    return [name for each in settings.get("groups", "").split(",") if (name := each.strip())]
 
 
 def default_port(root: Path) -> int:

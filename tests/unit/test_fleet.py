@@ -172,7 +172,7 @@ def test_the_settings_that_a_checkout_brings_are_nobodys_stack_until_it_is_used(
     (stacks / "Pulumi.local.yaml").write_text("config:\n  opencode:image_source: build\n")
     (stacks / "Pulumi.box.yaml").write_text("config:\n  opencode:groups: web, eu\n")
     environment = {"XDG_DATA_HOME": str(tmp_path / "share"), "HOME": str(tmp_path)}
-    assert fleet.known(tmp_path, environment) == {"box": ("web", "eu")}
+    assert fleet.known(tmp_path, environment) == {"box": ["web", "eu"]}
     with (stacks / "Pulumi.local.yaml").open("a") as file:
         file.write("encryptionsalt: v1:abc\n")
     assert list(fleet.known(tmp_path, environment)) == ["box", "local"]

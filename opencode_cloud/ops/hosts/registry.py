@@ -52,7 +52,7 @@ class Host:
     @property
     def groups(self) -> list[str]:
         """Groups that it belongs to."""
-        return [each for each in self.settings.get("groups", "").split(",") if each]
+        return stack_file.groups(self.settings)
 
     @property
     def socket(self) -> str:
@@ -127,11 +127,8 @@ def new_host(root: Path, name: str) -> Host:
 def hosts(root: Path) -> list[Host]:
     """Give every host, by name."""
     paths = Paths.of(root, os.environ)
-    files = sorted(paths.stack_file("*").parent.glob("Pulumi.*.yaml"))
-    found = (
-        Host(file.name.removeprefix("Pulumi.").removesuffix(".yaml"), stack_file.read(file), paths)
-        for file in files
-    )
+    files = stack_file.all_of(root).items()
+    found = (Host(name, stack_file.read(file), paths) for name, file in files)
     return [each for each in found if each.settings.get("target") == TARGET]
 
 
