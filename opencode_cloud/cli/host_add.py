@@ -1,25 +1,13 @@
 """`occ host add`."""
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opencode_cloud.cli.asking import agrees
-from opencode_cloud.cli.host_options import (
-    WAIT_SECONDS,
-    AcceptHostKey,
-    DockerHost,
-    Groups,
-    HostKeys,
-    Identity,
-    InstallDocker,
-    Jump,
-    Name,
-    Port,
-    Wait,
-    Way,
-)
+from opencode_cloud.cli.host_options import WAIT_SECONDS, InstallDocker, Name, Wait, Way, by_options
 from opencode_cloud.cli.host_visit import NOTHING, Visit
 from opencode_cloud.cli.options import Options, options_of, refuse_json
 from opencode_cloud.ops import project
@@ -32,6 +20,7 @@ if TYPE_CHECKING:
     from opencode_cloud.ops.stack_document import Document
 
 
+@by_options
 def add(
     context: typer.Context,
     name: Name,
@@ -44,13 +33,7 @@ def add(
         ),
     ],
     *,
-    port: Port = None,
-    identity: Identity = None,
-    jump: Jump = None,
-    group: Groups = None,
-    host_key: HostKeys = None,
-    accept_host_key: AcceptHostKey = False,
-    docker_host: DockerHost = None,
+    way: Way,
     install_docker: InstallDocker = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look and say what would be written; write nothing.")
@@ -65,16 +48,7 @@ def add(
     """
     options = options_of(context)
     refuse_json(options, "host add")
-    way = Way(
-        ssh_host=hostname,
-        port=port,
-        identity=identity,
-        jump=jump,
-        groups=group,
-        docker_host=docker_host,
-        host_keys=host_key or [],
-        accept=accept_host_key,
-    )
+    way = replace(way, ssh_host=hostname)
     again = f"occ host add {name} {shlex.quote(hostname)}{way.words}"
     visit = Visit(options, again, wait)
     with visit.left_alone():

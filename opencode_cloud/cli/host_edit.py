@@ -1,23 +1,11 @@
 """`occ host edit`."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opencode_cloud.cli.host_options import (
-    WAIT_SECONDS,
-    AcceptHostKey,
-    DockerHost,
-    Groups,
-    HostKeys,
-    Identity,
-    InstallDocker,
-    Jump,
-    Name,
-    Port,
-    Wait,
-    Way,
-)
+from opencode_cloud.cli.host_options import WAIT_SECONDS, InstallDocker, Name, Wait, Way, by_options
 from opencode_cloud.cli.host_visit import NOTHING, Visit
 from opencode_cloud.cli.options import options_of, refuse_json
 from opencode_cloud.ops import project
@@ -27,6 +15,7 @@ if TYPE_CHECKING:
     from opencode_cloud.ops.hosts.registry import Host
 
 
+@by_options
 def edit(
     context: typer.Context,
     name: Name,
@@ -37,13 +26,7 @@ def edit(
     user: Annotated[
         str | None, typer.Option(help="Who to sign in as; empty: as ssh decides.")
     ] = None,
-    port: Port = None,
-    identity: Identity = None,
-    jump: Jump = None,
-    group: Groups = None,
-    host_key: HostKeys = None,
-    accept_host_key: AcceptHostKey = False,
-    docker_host: DockerHost = None,
+    way: Way,
     install_docker: InstallDocker = False,
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Write it without connecting first.")
@@ -60,20 +43,11 @@ def edit(
     options = options_of(context)
     refuse_json(options, "host edit")
     host = host_of(project.root(), name)
-    way = Way(
-        ssh_host=_ssh_host(host, hostname, user),
-        port=port,
-        identity=identity,
-        jump=jump,
-        groups=None if group is None else [each for each in group if each],
-        docker_host=docker_host,
-        host_keys=host_key or [],
-        accept=accept_host_key,
-    )
-    if not way.settings and not way.accept and not install_docker:
+    way = replace(way, ssh_host=_ssh_host(host, hostname, user))
+    if not way.settings and not way.accept_host_key and not install_docker:
         raise typer.BadParameter("There is nothing to change: say what, by an option.")
     visit = Visit(options, f"occ host edit {name}", wait)
-    only_groups = not (way.settings.keys() - {"groups"} or way.accept or install_docker)
+    only_groups = not (way.settings.keys() - {"groups"} or way.accept_host_key or install_docker)
     with visit.left_alone():
         _edit(visit, host, way, install=install_docker, look=not (only_groups or no_check))
 

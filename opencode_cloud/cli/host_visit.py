@@ -48,7 +48,7 @@ class Visit:
         from opencode_cloud.ops.hosts.meeting import offered_key
         from opencode_cloud.spec.host_key import HostKey
 
-        if way.host_keys or (host.address.host_keys and not way.accept):
+        if way.host_key or (host.address.host_keys and not way.accept_host_key):
             return host
         with self._line(host) as line:
             key = patiently(
@@ -58,7 +58,7 @@ class Visit:
                 say=line,
             )
         found = HostKey.of(key)
-        if way.accept:
+        if way.accept_host_key:
             self.options.say(f"{host.where} has the host key {found}")
         else:
             self._confirm(host, key, found)
