@@ -15,7 +15,9 @@ _LEAST, _LEAST_FILES = 100 * 2**20, 1000
 _MIB, _KIB = 2**20, 2**10
 _COLUMNS = 6
 _SCRIPT = """
-root=$(docker --host {socket} info --format '{{{{.DockerRootDir}}}}') || exit
+export DOCKER_HOST={socket}
+docker container inspect opencode-{stack} > /dev/null 2>&1 || exit
+root=$(docker info --format '{{{{.DockerRootDir}}}}') || exit
 echo "$root"; df -Pk "$root"; echo --; df -Pi "$root"
 """
 
@@ -35,12 +37,14 @@ def free(told: str) -> int | None:
 def require_room(host: "DockerHost") -> None:
     """See that a container can be made, before the one that is there goes.
 
+    Where there is none, nothing is lost by trying; so it is with one that is being put back.
+
     Raises:
         OperationError: the disk is full, with what makes room; or the host cannot be asked.
     """
-    socket = shlex.quote(f"unix://{host.socket}")
+    script = _SCRIPT.format(socket=shlex.quote(f"unix://{host.socket}"), stack=host.stack)
     # Whatever else is wrong there, the provider is about to say.
-    root, _, tables = host.shell.run(_SCRIPT.format(socket=socket)).out.partition("\n")
+    root, _, tables = host.shell.run(script).out.partition("\n")
     sizes, _, counts = tables.partition("--\n")
     left, files = free(sizes), free(counts)
     if left is not None and left * _KIB < _LEAST:

@@ -222,7 +222,7 @@ def full_disk(there: Host) -> Iterator[None]:
     stop, start = "systemctl stop docker.socket docker", "systemctl start docker"
     folder, fill = "/var/lib/docker", "/var/lib/docker/fill"
     there.as_root(
-        f"{stop}; mkdir -p /mnt/disk; mount -t tmpfs -o size=3g disk /mnt/disk; "
+        f"{stop}; mkdir -p /mnt/disk; mount -t tmpfs -o size=2g disk /mnt/disk; "
         f"cp -a {folder}/. /mnt/disk/ && mount --bind /mnt/disk {folder} && {start}"
     )
     there.wait_reachable()

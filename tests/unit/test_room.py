@@ -32,7 +32,9 @@ class Told(DockerHost):
             def run(self, script: str, *, stdin: str = "", seconds: float = 60) -> Done:
                 assert not stdin
                 assert seconds
-                assert "unix:///d.sock info" in script
+                assert (
+                    "DOCKER_HOST=unix:///d.sock\ndocker container inspect opencode-box " in script
+                )
                 return Done(0, told, "")
 
         return Says()
