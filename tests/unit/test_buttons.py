@@ -1,7 +1,11 @@
 """The buttons' templates: what can be told of them without their providers."""
 
+import base64
 import json
+import lzma
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from opencode_cloud import derive
 from opencode_cloud.cloud_settings import Target
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.cloud_config import LIMITS
@@ -69,6 +74,59 @@ def test_the_scripts_say_what_is_missing_where_nobody_can_be_asked(provider: str
     done = filled(root, provider, IMAGE="")
     assert done.returncode != 0
     assert "IMAGE is not said" in done.stderr
+
+
+PACKED = (
+    "deploy/aws/cloudformation.yaml",
+    "deploy/azure/mainTemplate.json",
+    "deploy/digitalocean/user-data",
+    "deploy/gcp/user-data",
+)
+ARCHIVE = re.compile(r"/Td6WFo[A-Za-z0-9+/]+=*")
+
+
+@pytest.fixture
+def somewhere(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what is packed into the derived files, and of those."""
+    for name in ("cloud-init", "deploy", "docs/deploy", "templates", "schemas"):
+        shutil.copytree(root / name, tmp_path / name)
+    for name in ("Pulumi.yaml", "docs/cli.md", "docs/settings.md"):
+        shutil.copy(root / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_another_machine_packed_with_other_bytes_is_left_alone(name: str, somewhere: Path):
+    def repack(found: re.Match[str]) -> str:
+        content = lzma.decompress(base64.b64decode(found[0]))
+        return base64.b64encode(lzma.compress(content, preset=0)).decode()
+
+    text = (somewhere / name).read_text()
+    repacked = ARCHIVE.sub(repack, text)
+    assert repacked != text
+    (somewhere / name).write_text(repacked)
+    derive.main()
+    assert (somewhere / name).read_text() == repacked
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_is_packed_is_made_anew_when_it_changed(name: str, somewhere: Path):
+    text = (somewhere / name).read_text()
+    status = somewhere / "cloud-init/status"
+    status.write_text(status.read_text() + "echo more\n")
+    assert derive.is_stale(text, derive.DERIVED[name])
+    derive.main()
+    assert (somewhere / name).read_text() != text
+    assert not derive.is_stale((somewhere / name).read_text(), derive.DERIVED[name])
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_damaged_archive_is_not_taken_for_a_whole_one(name: str, somewhere: Path):
+    text = (somewhere / name).read_text()
+    [archive] = ARCHIVE.findall(text)
+    with pytest.raises(lzma.LZMAError):
+        derive.is_stale(text.replace(archive, archive[:400]), derive.DERIVED[name])
 
 
 @pytest.mark.parametrize("name", ["aws", "gcp", "azure", "digitalocean"])
