@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,11 @@ def is_stale(text: str, make: Callable[[str], str]) -> bool:
     The same files, packed by another machine's liblzma, are no change.
     """
     made = make(text)
-    return made != text and unpacked(made) != unpacked(text)
+    try:
+        return made != text and unpacked(made) != unpacked(text)
+    except (LZMAError, ValueError):
+        # Whatever it was, it is whole no more.
+        return True
 
 
 def main() -> None:
