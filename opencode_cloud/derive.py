@@ -211,6 +211,7 @@ DERIVED: dict[str, Callable[[str], str]] = {
     "deploy/azure/mainTemplate.json": _button(arm.template),
     "deploy/azure/createUiDefinition.json": lambda _: arm.form(),
     "deploy/digitalocean/user-data": _user_data(Target.DIGITALOCEAN),
+    "deploy/fields.json": lambda _: filled_in.fields(),
     "deploy/gcp/user-data": _user_data(Target.GCP),
     **{f"docs/deploy/{provider}.md": _costs_page(provider) for provider in CLOUDS},
     **{f"templates/{provider}/Pulumi.yaml": _project(provider) for provider in CLOUDS},

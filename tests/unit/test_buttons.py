@@ -34,7 +34,7 @@ def filled(root: Path, provider: str, **said: str) -> subprocess.CompletedProces
         "ADDRESS": "203.0.113.7",
         **said,
     }
-    script = f'. deploy/ask.sh; ask_all; fill "deploy/{provider}/user-data"; url >&2'
+    script = f'deploy=deploy; . deploy/ask.sh; ask_all; fill "deploy/{provider}/user-data"; url >&2'
     return subprocess.run(
         ["sh", "-euc", script],
         cwd=root,
