@@ -137,9 +137,13 @@ def test_the_template_for_pulumi_asks_for_settings_that_there_are(name: str, roo
     assert {key.removeprefix("opencode:") for key in config} <= set(Settings.model_fields)
     without_default = {key for key, field in config.items() if "default" not in field}
     own = {"gcp": "opencode:gcp_project", "azure": "opencode:azure_subscription"}
-    assert without_default == {"opencode:ssh_public_key", "opencode:ssh_from"} | (
-        {own[name]} if name in own else set()
-    )
+    assert without_default == {
+        *("opencode:ssh_public_key", "opencode:ssh_from", "opencode:first_user_hash"),
+        *([own[name]] if name in own else []),
+    }
+    assert {key for key, field in config.items() if field.get("secret")} == {
+        "opencode:first_user_hash"
+    }
     requirements = (root / f"templates/{name}/requirements.txt").read_text()
     assert requirements.startswith(f"opencode-cloud[{name}]")
 
