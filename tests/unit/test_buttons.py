@@ -161,3 +161,16 @@ def test_a_releases_templates_offer_its_image(root: Path, tmp_path: Path):
     template = json.loads((tmp_path / "dist/mainTemplate.json").read_text())
     assert template["parameters"]["image"]["defaultValue"] == IMAGE
     assert IMAGE in (tmp_path / "dist/createUiDefinition.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["aws", "gcp", "azure", "digitalocean"])
+def test_the_page_of_a_provider_names_every_resource_that_the_stack_makes(name: str, root: Path):
+    page = (root / f"docs/deploy/{name}.md").read_text()
+    [made] = re.findall(r"## What is made\n(.*?)## What it costs", page, re.DOTALL)
+    urns = json.loads((root / f"tests/program/golden/{name}.json").read_text())
+    kinds = {urn.split("::")[2].rpartition("$")[2].rpartition(":")[2] for urn in urns}
+    # Those that are at no provider.
+    kinds -= {"Command", name, "azure-native"}
+    kinds = {kind for kind in kinds if not kind.endswith("Vm")}
+    assert len(kinds) > 5
+    assert {kind for kind in kinds if not re.search(rf"\b{kind}\b", made)} == set()
