@@ -50,16 +50,16 @@ _CONFIG_SET = "pulumi config set opencode:"
 _OWN_NETWORK = (
     f"{_CONFIG_SET}ssh_from <your own address>/32 (curl -s https://icanhazip.com shows it)"
 )
-_PUBLIC_KEY = re.compile(
+PUBLIC_KEY = re.compile(
     r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|"
     r"sk-ecdsa-sha2-nistp256@openssh\.com) AAAA[A-Za-z0-9+/]+={0,2}(?: [ -~]*)?"
 )
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|")
-_USER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+USER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # crypt(5), as docker/accounts takes them: yescrypt, and SHA-512 with its rounds.
-_HASH = re.compile(
+HASH = re.compile(
     r"\$y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}"
-    r"|\$6\$(?:rounds=[1-9][0-9]{3,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}|"
+    r"|\$6\$(?:rounds=[1-9][0-9]{3,8}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}"
 )
 
 
@@ -71,7 +71,7 @@ def _word(value: str) -> str:
 
 def _public_key(value: str) -> str:
     value = value.strip()
-    if value and not _PUBLIC_KEY.fullmatch(value):
+    if value and not PUBLIC_KEY.fullmatch(value):
         raise wrong(
             "is no public key of SSH",
             f'{_CONFIG_SET}ssh_public_key "$(cat ~/.ssh/id_ed25519.pub)"',
@@ -91,7 +91,7 @@ def _network(value: str) -> str:
 
 
 def _user(value: str) -> str:
-    if not _USER.fullmatch(value):
+    if not USER.fullmatch(value):
         raise wrong(
             "cannot be a user name",
             "use up to 32 lower-case letters, digits, - and _, beginning with a letter",
@@ -100,7 +100,8 @@ def _user(value: str) -> str:
 
 
 def _hash(value: SecretStr) -> SecretStr:
-    if not _HASH.fullmatch(value.get_secret_value()):
+    text = value.get_secret_value()
+    if text and not HASH.fullmatch(text):
         raise wrong(
             "is no hash of a password (yescrypt or SHA-512-crypt)",
             f'{_CONFIG_SET}first_user_hash --secret "$(openssl passwd -6)" asks for the password',

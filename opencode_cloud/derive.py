@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from opencode_cloud.setting_error import NAMESPACE
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec import cost_tables
 from opencode_cloud.spec.buttons import arm, cloudformation, filled_in, pulumi_project
+from opencode_cloud.spec.cloud_config import unpacked
 
 PULUMI_TYPES = {"integer": "integer", "boolean": "boolean", "string": "string"}
 """JSON schema's types that a Pulumi project can declare, by Pulumi's names."""
@@ -209,6 +211,7 @@ DERIVED: dict[str, Callable[[str], str]] = {
     "deploy/azure/mainTemplate.json": _button(arm.template),
     "deploy/azure/createUiDefinition.json": lambda _: arm.form(),
     "deploy/digitalocean/user-data": _user_data(Target.DIGITALOCEAN),
+    "deploy/fields.json": lambda _: filled_in.fields(),
     "deploy/gcp/user-data": _user_data(Target.GCP),
     **{f"docs/deploy/{provider}.md": _costs_page(provider) for provider in CLOUDS},
     **{f"templates/{provider}/Pulumi.yaml": _project(provider) for provider in CLOUDS},
@@ -217,13 +220,28 @@ DERIVED: dict[str, Callable[[str], str]] = {
 """Each derived file, and how its text is made from the text it has."""
 
 
+def is_stale(text: str, make: Callable[[str], str]) -> bool:
+    """Say whether a derived text is other than what is made of it.
+
+    The same files, packed by another machine's liblzma, are no change.
+    """
+    made = make(text)
+    try:
+        return made != text and unpacked(made) != unpacked(text)
+    except (LZMAError, ValueError):
+        # Whatever it was, it is whole no more.
+        return True
+
+
 def main() -> None:
-    """Write every derived file anew, below the current folder."""
+    """Write every derived file that is stale, below the current folder."""
     for name, make in DERIVED.items():
         path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(make(path.read_text() if path.exists() else ""))
-        print(f"made {name}")
+        text = path.read_text() if path.exists() else ""
+        if is_stale(text, make):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(make(text))
+            print(f"made {name}")
 
 
 if __name__ == "__main__":

@@ -41,20 +41,12 @@ class BackupVerified(archive.Manifest):
     """Its path or URL."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Cost(cost.Estimate):
-    """What a machine costs, line by line, and together."""
-
-    monthly: float | None = None  # type: ignore[assignment]
-    """US dollars of all lines; null where a price is missing."""
-
-
 OUTPUTS: dict[str, tuple[str, Any]] = {
     "status": ("occ status", status.Status),
     "doctor": ("occ doctor", Report),
     "version": ("occ version", status.Versions),
     "user-list": ("occ user list", list[users.User]),
-    "cost": ("occ cost", Cost),
+    "cost": ("occ cost", cost.Estimate),
     "config-show": ("occ config show", stack_overview.Overview),
     "config-get": ("occ config get KEY", stack_overview.Row),
     "config-change": ("occ config set, config unset and config edit", stack_change.Written),

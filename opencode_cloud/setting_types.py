@@ -35,11 +35,11 @@ def _address(value: str) -> str:
 
 # Repository names and digests as the distribution specification writes them
 # (github.com/distribution/reference).
-_BY_DIGEST = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*@sha256:[0-9a-f]{64}")
+BY_DIGEST = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*@sha256:[0-9a-f]{64}")
 
 
 def _by_digest(value: str) -> str:
-    if value and not _BY_DIGEST.fullmatch(value):
+    if value and not BY_DIGEST.fullmatch(value):
         raise wrong(
             "names no digest, so what it is could change under you",
             "write it as REPOSITORY@sha256:<64 hex digits>",

@@ -47,7 +47,7 @@ def cost(
     else:
         found = estimate_for(_target(provider), size, disk)
     if options.json:
-        print(json.dumps({**asdict(found), "monthly": found.monthly}))
+        print(json.dumps(asdict(found)))
         return
     _show(found, options)
 

@@ -5,6 +5,7 @@
 
 import base64
 import lzma
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ ARCHIVE = "/var/lib/opencode-cloud/first.tar.xz"
 """Where all files but ``machine.conf`` are, which is legible because templates fill it in."""
 UNPACK = f"import tarfile; tarfile.open('{ARCHIVE}').extractall('/', filter='data')"
 UNITS = ("opencode-cloud.service", "opencode-cloud-data.service")
+# In base64, the bytes that every file of xz begins with.
+_ARCHIVE_IN_TEXT = re.compile(r"/Td6WFo[A-Za-z0-9+/]+=*")
 
 
 class _Literal(str):
@@ -87,6 +90,21 @@ def render(described: Machine) -> str:
     }
     text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=2**16)
     return f"#cloud-config\n{text}"
+
+
+def unpacked(text: str) -> str:
+    """Give a text with each archive in it unpacked, to compare what two of them say.
+
+    Versions of liblzma pack the same files into different bytes.
+
+    Raises:
+        lzma.LZMAError: an archive is damaged.
+    """
+
+    def content(packed_one: re.Match[str]) -> str:
+        return lzma.decompress(base64.b64decode(packed_one[0])).decode("latin-1")
+
+    return _ARCHIVE_IN_TEXT.sub(content, text)
 
 
 EXAMPLE = {

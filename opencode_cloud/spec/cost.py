@@ -1,7 +1,7 @@
 """What a rented machine costs a month, by the one list of prices."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a machine costs, line by line."""
+    """What a machine costs, line by line, and together."""
 
     provider: Target
     region: str
@@ -47,12 +47,8 @@ class Estimate:
     lines: tuple[Line, ...]
     not_counted: tuple[str, ...]
     """What is billed by use."""
-
-    @property
-    def monthly(self) -> float | None:
-        """All of it, in US dollars; ``None`` where a price is missing."""
-        amounts = [line.monthly for line in self.lines]
-        return None if None in amounts else round(sum(filter(None, amounts)), 2)
+    monthly: float | None
+    """US dollars of all lines; ``None`` where a price is missing."""
 
     @property
     def text(self) -> str:
@@ -85,7 +81,7 @@ def estimate(
         # It has one in each of its two zones.
         lines.append(_line("its public IPv4 addresses: 2", parts["address"], 2))
         by_use = (*by_use, _LOAD_BALANCER_USE)
-    return Estimate(provider, prices["region"], tuple(lines), by_use)
+    return _together(provider, lines, by_use)
 
 
 def load_balanced(size: str, disk_gb: int) -> Estimate:
@@ -99,7 +95,13 @@ def load_balanced(size: str, disk_gb: int) -> Estimate:
         _line(_LOAD_BALANCER, parts["load_balancer"]),
         _line("public IPv4 addresses: 3", parts["address"], 3),
     )
-    return Estimate(Target.AWS, prices["region"], lines, ("traffic", _LOAD_BALANCER_USE))
+    return _together(Target.AWS, lines, ("traffic", _LOAD_BALANCER_USE))
+
+
+def _together(provider: Target, lines: Sequence[Line], not_counted: tuple[str, ...]) -> Estimate:
+    amounts = [line.monthly for line in lines]
+    monthly = None if None in amounts else round(sum(filter(None, amounts)), 2)
+    return Estimate(provider, _prices()[provider]["region"], tuple(lines), not_counted, monthly)
 
 
 def _billed_by_use(parts: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,20 @@ def test_the_template_is_as_its_linter_wants_it(root: Path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_command_in_the_documentation_gives_what_the_template_asks(root: Path, template: str):
+    page = (root / "docs/deploy/aws.md").read_text()
+    [command] = re.findall(r"^aws cloudformation deploy .*?[^\\]$", page, re.DOTALL | re.MULTILINE)
+    words = shlex.split(command.replace("\\\n", " "))
+    start = words.index("--parameter-overrides") + 1
+    given = {word.partition("=")[0] for word in words[start:]}
+    parameters = yaml.safe_load(template)["Parameters"]
+    required = {name for name, about in parameters.items() if "Default" not in about}
+    assert required <= given <= set(parameters)
+    assert words[words.index("--template-file") + 1] == "deploy/aws/cloudformation.yaml"
+    # What it takes without a bucket (docs.aws.amazon.com, AWS CloudFormation quotas).
+    assert len(template.encode()) <= 51200
 
 
 def test_the_outputs_lead_to_the_machine(outputs: dict[str, str]):

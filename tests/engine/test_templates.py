@@ -10,7 +10,7 @@ import yaml
 @pytest.mark.parametrize("provider", ["aws", "gcp", "azure", "digitalocean"])
 def test_pulumi_new_makes_a_project_of_the_template(provider: str, root: Path, tmp_path: Path):
     made = tmp_path / "mine"
-    # What is asked of the stack is asked when there is one: that takes the provider's plugin.
+    # Of the stack is asked when there is one, which takes the package: tests/aws/test_template.py.
     words = ("--generate-only", "--yes", "--name", "mine", "--description", "opencode of mine")
     subprocess.run(
         ["pulumi", "new", str(root / "templates" / provider), *words, "--dir", str(made)],

@@ -102,6 +102,11 @@ class Recorder(MockMonitor):
         )
         pulumi.runtime.set_all_config(config, list(encrypted))
 
+        # Pulumi keeps one for the whole process, with what the run before exported.
+        before: Any = pulumi.runtime.get_root_resource()
+        if before is not None:
+            before.outputs.clear()
+
         def program() -> None:
             runpy.run_path(str(root / "__main__.py"), run_name="__main__")
 

@@ -2,145 +2,23 @@
 
 import base64
 import json
+import lzma
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from opencode_cloud import derive
 from opencode_cloud.cloud_settings import Target
 from opencode_cloud.settings import Settings
-from opencode_cloud.spec.buttons import arm
 from opencode_cloud.spec.cloud_config import LIMITS
 from tests.program.clouds import HASH, IMAGE, KEY
-
-GIVEN = {
-    "sshPublicKey": KEY,
-    "sshFrom": "198.51.100.0/24",
-    "firstUser": "ada",
-    "passwordHash": HASH,
-    "image": IMAGE,
-    "domain": "",
-}
-
-
-@pytest.fixture(scope="module")
-def azure(root: Path) -> dict[str, Any]:
-    return json.loads((root / "deploy/azure/mainTemplate.json").read_text())
-
-
-def resources(template: dict[str, Any]) -> dict[str, Any]:
-    return {resource["type"].rpartition("/")[2]: resource for resource in template["resources"]}
-
-
-def evaluated(template: dict[str, Any], given: dict[str, str], address: str) -> str:
-    """Fill in the user-data as the Resource Manager does, by the template's own expressions."""
-    variables = template["variables"]
-    tls = given["domain"] or "sslip"
-    text = variables["userData"]
-    marks = re.findall(
-        r"'(@[A-Z_]+@)', (?:parameters\('(\w+)'\)|variables\('tls'\))", variables["filledUserData"]
-    )
-    for mark, parameter in marks:
-        text = text.replace(mark, given[parameter] if parameter else tls)
-    custom = resources(template)["virtualMachines"]["properties"]["osProfile"]["customData"]
-    assert "replace(variables('filledUserData'), '@ADDRESS@', reference(" in custom
-    return text.replace("@ADDRESS@", address)
-
-
-def conf(user_data: str) -> dict[str, str]:
-    content = yaml.safe_load(user_data)["write_files"][0]["content"]
-    return dict(line.split("=", 1) for line in content.strip().splitlines())
-
-
-def test_azures_machine_is_told_what_was_typed(azure: dict[str, Any]):
-    told = evaluated(azure, GIVEN, "203.0.113.7")
-    assert not re.search("@[A-Z_]+@", told)
-    assert yaml.safe_load(told)["users"][0]["ssh_authorized_keys"] == [KEY]
-    lines = conf(told)
-    assert lines["FIRST_USER_HASH"] == HASH
-    assert lines["IMAGE"] == IMAGE
-    assert lines["ADDRESS"] == "203.0.113.7"
-    assert lines["TLS"] == "sslip"
-    assert conf(evaluated(azure, {**GIVEN, "domain": "a.example.org"}, "x"))["TLS"] == (
-        "a.example.org"
-    )
-    assert len(base64.b64encode(told.encode())) < 87380
-
-
-def test_azures_template_names_only_what_it_declares(azure: dict[str, Any]):
-    text = json.dumps(azure)
-    assert set(re.findall(r"parameters\('(\w+)'\)", text)) == set(azure["parameters"])
-    assert set(re.findall(r"variables\('(\w+)'\)", text)) == set(azure["variables"])
-    made = {resource["type"] for resource in azure["resources"]}
-    meant = set(re.findall(r"resourceId\('([\w./]+)'", text))
-    assert meant - {"Microsoft.Network/virtualNetworks/subnets"} <= made
-
-
-def test_azures_template_waits_for_what_it_refers_to(azure: dict[str, Any]):
-    for resource in azure["resources"]:
-        properties = json.dumps(resource["properties"])
-        # `reference()` is a dependency by itself.
-        needed = set(re.findall(r"\"\[resourceId\('([\w./]+)', 'opencode'\)\]\"", properties))
-        waited = {re.findall(r"'([\w./]+)'", of)[0] for of in resource.get("dependsOn", [])}
-        assert needed <= waited, resource["type"]
-
-
-def test_azures_expressions_are_balanced_and_short_enough(azure: dict[str, Any]):
-    def strings(value: Any) -> list[str]:
-        if isinstance(value, dict):
-            return [text for item in value.values() for text in strings(item)]
-        if isinstance(value, list):
-            return [text for item in value for text in strings(item)]
-        return [value] if isinstance(value, str) else []
-
-    # learn.microsoft.com/azure/azure-resource-manager/templates/best-practices
-    for text in strings(azure):
-        if text.startswith("["):
-            assert text.endswith("]")
-            assert text.count("(") == text.count(")")
-            assert len(text) < 24576
-    assert len(azure["parameters"]) <= 256
-    assert len(json.dumps(azure)) < 4 * 1024 * 1024
-
-
-def test_azure_shows_the_hash_to_nobody_and_opens_ssh_to_nobody_by_silence(azure: dict[str, Any]):
-    assert azure["parameters"]["passwordHash"]["type"] == "securestring"
-    without_default = {n for n, field in azure["parameters"].items() if "defaultValue" not in field}
-    assert without_default == {"sshPublicKey", "sshFrom", "passwordHash", "image"}
-    rules = resources(azure)["networkSecurityGroups"]["properties"]["securityRules"]
-    opened = {
-        rule["properties"]["destinationPortRange"]: rule["properties"]["sourceAddressPrefix"]
-        for rule in rules
-    }
-    assert opened == {"443": "*", "80": "*", "22": "[parameters('sshFrom')]"}
-
-
-def test_azures_form_gives_every_parameter_of_the_template(root: Path, azure: dict[str, Any]):
-    form = json.loads((root / "deploy/azure/createUiDefinition.json").read_text())["parameters"]
-    assert set(form["outputs"]) == set(azure["parameters"])
-    elements = {element["name"] for step in form["steps"] for element in step["elements"]}
-    shown = {name for name, value in form["outputs"].items() if f".{name}]" in value}
-    assert shown == elements
-
-
-def test_azures_form_accepts_what_is_right_and_refuses_what_is_not():
-    wrong = {
-        "sshPublicKey": "no key",
-        "sshFrom": "everybody",
-        "firstUser": "Root User",
-        "passwordHash": "a password",
-        "image": "opencode-cloud:latest",
-        "domain": "https://a.example.org",
-    }
-    for name, (_, _, pattern) in arm.FIELDS.items():
-        assert re.search(pattern, GIVEN[name]), name
-        assert not re.search(pattern, wrong[name]), name
-
+from tests.unit.arm_parts import conf
 
 SCRIPTS = {"gcp": Target.GCP, "digitalocean": Target.DIGITALOCEAN}
 
@@ -156,7 +34,7 @@ def filled(root: Path, provider: str, **said: str) -> subprocess.CompletedProces
         "ADDRESS": "203.0.113.7",
         **said,
     }
-    script = f'. deploy/ask.sh; ask_all; fill "deploy/{provider}/user-data"; url >&2'
+    script = f'deploy=deploy; . deploy/ask.sh; ask_all; fill "deploy/{provider}/user-data"; url >&2'
     return subprocess.run(
         ["sh", "-euc", script],
         cwd=root,
@@ -198,6 +76,59 @@ def test_the_scripts_say_what_is_missing_where_nobody_can_be_asked(provider: str
     assert "IMAGE is not said" in done.stderr
 
 
+PACKED = (
+    "deploy/aws/cloudformation.yaml",
+    "deploy/azure/mainTemplate.json",
+    "deploy/digitalocean/user-data",
+    "deploy/gcp/user-data",
+)
+ARCHIVE = re.compile(r"/Td6WFo[A-Za-z0-9+/]+=*")
+
+
+@pytest.fixture
+def somewhere(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what is packed into the derived files, and of those."""
+    for name in ("cloud-init", "deploy", "docs/deploy", "templates", "schemas"):
+        shutil.copytree(root / name, tmp_path / name)
+    for name in ("Pulumi.yaml", "docs/cli.md", "docs/settings.md"):
+        shutil.copy(root / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_another_machine_packed_with_other_bytes_is_left_alone(name: str, somewhere: Path):
+    def repack(found: re.Match[str]) -> str:
+        content = lzma.decompress(base64.b64decode(found[0]))
+        return base64.b64encode(lzma.compress(content, preset=0)).decode()
+
+    text = (somewhere / name).read_text()
+    repacked = ARCHIVE.sub(repack, text)
+    assert repacked != text
+    (somewhere / name).write_text(repacked)
+    derive.main()
+    assert (somewhere / name).read_text() == repacked
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_is_packed_is_made_anew_when_it_changed(name: str, somewhere: Path):
+    text = (somewhere / name).read_text()
+    status = somewhere / "cloud-init/status"
+    status.write_text(status.read_text() + "echo more\n")
+    assert derive.is_stale(text, derive.DERIVED[name])
+    derive.main()
+    assert (somewhere / name).read_text() != text
+    assert not derive.is_stale((somewhere / name).read_text(), derive.DERIVED[name])
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_a_damaged_archive_is_not_taken_for_a_whole_one(name: str, root: Path):
+    text = (root / name).read_text()
+    [archive] = ARCHIVE.findall(text)
+    for damaged in (archive[:400], archive[:399], archive.replace(archive[800:840], "A" * 40)):
+        assert derive.is_stale(text.replace(archive, damaged), derive.DERIVED[name])
+
+
 @pytest.mark.parametrize("name", ["aws", "gcp", "azure", "digitalocean"])
 def test_the_template_for_pulumi_asks_for_settings_that_there_are(name: str, root: Path):
     project = yaml.safe_load((root / f"templates/{name}/Pulumi.yaml").read_text())
@@ -206,9 +137,13 @@ def test_the_template_for_pulumi_asks_for_settings_that_there_are(name: str, roo
     assert {key.removeprefix("opencode:") for key in config} <= set(Settings.model_fields)
     without_default = {key for key, field in config.items() if "default" not in field}
     own = {"gcp": "opencode:gcp_project", "azure": "opencode:azure_subscription"}
-    assert without_default == {"opencode:ssh_public_key", "opencode:ssh_from"} | (
-        {own[name]} if name in own else set()
-    )
+    assert without_default == {
+        *("opencode:ssh_public_key", "opencode:ssh_from", "opencode:first_user_hash"),
+        *([own[name]] if name in own else []),
+    }
+    assert {key for key, field in config.items() if field.get("secret")} == {
+        "opencode:first_user_hash"
+    }
     requirements = (root / f"templates/{name}/requirements.txt").read_text()
     assert requirements.startswith(f"opencode-cloud[{name}]")
 
@@ -226,3 +161,16 @@ def test_a_releases_templates_offer_its_image(root: Path, tmp_path: Path):
     template = json.loads((tmp_path / "dist/mainTemplate.json").read_text())
     assert template["parameters"]["image"]["defaultValue"] == IMAGE
     assert IMAGE in (tmp_path / "dist/createUiDefinition.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["aws", "gcp", "azure", "digitalocean"])
+def test_the_page_of_a_provider_names_every_resource_that_the_stack_makes(name: str, root: Path):
+    page = (root / f"docs/deploy/{name}.md").read_text()
+    [made] = re.findall(r"## What is made\n(.*?)## What it costs", page, re.DOTALL)
+    urns = json.loads((root / f"tests/program/golden/{name}.json").read_text())
+    kinds = {urn.split("::")[2].rpartition("$")[2].rpartition(":")[2] for urn in urns}
+    # Those that are at no provider.
+    kinds -= {"Command", name, "azure-native"}
+    kinds = {kind for kind in kinds if not kind.endswith("Vm")}
+    assert len(kinds) > 5
+    assert {kind for kind in kinds if not re.search(rf"\b{kind}\b", made)} == set()

@@ -17,9 +17,12 @@ FORM_SCHEMA = (
     "https://schema.management.azure.com/schemas/0.1.2-preview/CreateUIDefinition.MultiVm.json#"
 )
 NETWORK = "10.20.0.0/24"
-NETWORK_API = "2024-05-01"
-COMPUTE_API = "2024-07-01"
-DISK_API = "2024-03-02"
+# Those of which the tests have the types; they move with the SDK that `pyproject.toml` names.
+NETWORK_API = "2025-07-01"
+COMPUTE_API = "2025-11-01"
+DISK_API = "2025-01-02"
+DISK_SIZES_GB = (32, 64, 128, 256, 512, 1024)
+"""What the form offers: the sizes that Azure bills, so that nobody pays for less than they get."""
 NAME = "opencode"
 LABELS = {"opencode-cloud-stack": "[resourceGroup().name]"}
 
@@ -49,6 +52,8 @@ def document(project: Path) -> dict[str, Any]:
             "userData": _user_data(project),
             "filledUserData": _filled(),
             "tls": "[if(empty(parameters('domain')), 'sslip', parameters('domain'))]",
+            # The letter p is in the names of arm64 machines alone: Standard_B2pls_v2.
+            "imageSku": "[if(contains(parameters('size'), 'p'), '13-arm64', '13-gen2')]",
         },
         "resources": [_rules(), _network(), _address(), _interface(), _disk(), _machine()],
         "outputs": _outputs(),
@@ -210,7 +215,7 @@ def _machine() -> dict[str, Any]:
                 "imageReference": {
                     "publisher": "Debian",
                     "offer": "debian-13",
-                    "sku": "13-gen2",
+                    "sku": "[variables('imageSku')]",
                     "version": "latest",
                 },
                 "osDisk": {
@@ -264,17 +269,8 @@ def form(image: str = "") -> str:
     by_name["domain"]["constraints"]["required"] = False
     if image:
         by_name["image"]["defaultValue"] = image
-    outputs = {name: f"[steps('machine').{name}]" for name in (*FIELDS, "size", "dataDiskGb")}
-    disk = {
-        "name": "dataDiskGb",
-        "type": "Microsoft.Common.Slider",
-        "label": "Data disk",
-        "subLabel": "GB",
-        "min": 10,
-        "max": 1024,
-        "defaultValue": DATA_DISK_GB,
-        "toolTip": FORM["data_disk_gb"],
-    }
+    outputs = {name: f"[steps('machine').{name}]" for name in (*FIELDS, "size")}
+    outputs["dataDiskGb"] = "[int(steps('machine').dataDiskGb)]"
     size = {
         "name": "size",
         "type": "Microsoft.Compute.SizeSelector",
@@ -284,34 +280,57 @@ def form(image: str = "") -> str:
         "osPlatform": "Linux",
         "count": 1,
     }
-    step = {"name": "machine", "label": "The machine", "elements": [*boxes, size, disk]}
-    return (
-        json.dumps(
-            {
-                "$schema": FORM_SCHEMA,
-                "handler": "Microsoft.Azure.CreateUIDef",
-                "version": "0.1.2-preview",
-                "parameters": {
-                    "basics": [],
-                    "steps": [step],
-                    "outputs": {**outputs, "location": "[location()]"},
-                },
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    step = {
+        "name": "machine",
+        "label": "The machine",
+        "subLabel": {"preValidation": "What only you know", "postValidation": "Said"},
+        "bladeTitle": "The machine",
+        "elements": [*boxes, size, _disk_sizes()],
+    }
+    definition = {
+        "$schema": FORM_SCHEMA,
+        "handler": "Microsoft.Azure.CreateUIDef",
+        "version": "0.1.2-preview",
+        "parameters": {
+            "basics": [],
+            "steps": [step],
+            "outputs": {**outputs, "location": "[location()]"},
+        },
+    }
+    return json.dumps(definition, indent=2) + "\n"
+
+
+def _disk_sizes() -> dict[str, Any]:
+    offered = [{"label": f"{size} GB", "value": str(size)} for size in DISK_SIZES_GB]
+    enough = next(size for size in DISK_SIZES_GB if size >= DATA_DISK_GB)
+    return {
+        "name": "dataDiskGb",
+        "type": "Microsoft.Common.DropDown",
+        "label": "Data disk",
+        "defaultValue": f"{enough} GB",
+        "toolTip": FORM["data_disk_gb"],
+        "constraints": {"allowedValues": offered, "required": True},
+    }
 
 
 def _box(name: str, field: str, _mark: str, pattern: str) -> dict[str, Any]:
-    return {
+    label = FORM[field].partition(".")[0].partition(",")[0].partition(":")[0]
+    box = {
         "name": name,
         "type": "Microsoft.Common.TextBox",
-        "label": FORM[field].partition(".")[0].partition(",")[0].partition(":")[0],
+        "label": label,
         "toolTip": FORM[field],
         "constraints": {
             "required": True,
             "regex": pattern,
             "validationMessage": FORM[field],
         },
+    }
+    if _parameters()[name]["type"] != "securestring":
+        return box
+    return box | {
+        "type": "Microsoft.Common.PasswordBox",
+        "label": {"password": label, "confirmPassword": label},
+        # It is pasted.
+        "options": {"hideConfirmation": True},
     }

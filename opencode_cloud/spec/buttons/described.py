@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from opencode_cloud.cloud_settings import Target
+from opencode_cloud.cloud_settings import HASH, PUBLIC_KEY, USER, Target
 from opencode_cloud.configuration import load
+from opencode_cloud.setting_types import BY_DIGEST
 from opencode_cloud.spec.cloud_config import EXAMPLE, render
 from opencode_cloud.spec.machine import machine, shipped_files
 
@@ -29,12 +30,17 @@ FORM: Mapping[str, str] = {
 }
 """What each field of a form is, for people."""
 
-HASH_PATTERN = r"^\$(y|6)\$[A-Za-z0-9./$=,]{20,200}$"
-IMAGE_PATTERN = r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$"
-KEY_PATTERN = r"^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ AAAA[A-Za-z0-9+/=]+( [ -~]*)?$"
-CIDR_PATTERN = r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$"
-USER_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
-DOMAIN_PATTERN = r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?$"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+
+HASH_PATTERN = f"^(?:{HASH.pattern})$"
+IMAGE_PATTERN = f"^{BY_DIGEST.pattern}$"
+KEY_PATTERN = f"^{PUBLIC_KEY.pattern}$"
+USER_PATTERN = f"^{USER.pattern}$"
+CIDR_PATTERN = rf"^(?:{_OCTET}\.){{3}}{_OCTET}/(?:3[0-2]|[12]?\d)$"
+DOMAIN_PATTERN = rf"^(?:(?=.{{1,253}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL})?$"
+"""What the fields of a form take. The settings say the same; these are read by JavaScript (Azure's
+portal) and Java (CloudFormation) as well, and one network is taken, of IPv4."""
 
 
 def user_data(

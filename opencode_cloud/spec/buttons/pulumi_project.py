@@ -48,9 +48,11 @@ def project(provider: Target) -> str:
 
 
 def _config(provider: Target) -> dict[str, Any]:
-    asked = ("region", *_ASKED.get(provider, ()), "ssh_public_key", "ssh_from")
-    fields = {name: {"description": _about(name)} for name in asked}
+    asked = ("region", *_ASKED.get(provider, ()), "ssh_public_key", "ssh_from", "first_user_hash")
+    fields: dict[str, dict[str, Any]] = {name: {"description": _about(name)} for name in asked}
     fields["region"]["default"] = REGIONS[provider]
+    # Who deploys can sign in at once; what is typed is encrypted.
+    fields["first_user_hash"]["secret"] = True
     # Built on the machine: there is no released image yet that could be named here.
     offered = {"target": provider.value, "image_source": "build"}
     for name, value in offered.items():
