@@ -16,7 +16,7 @@ from tests.engine.newcomer import unprepared
 from tests.engine.occ import Occ
 from tests.engine.stack import Stack, copy_program
 
-ALSO = ("occ", "start", "tools", "schemas", "requirements.txt")
+ALSO = ("occ", "start", "cloud-init", "tools", "schemas", "requirements.txt")
 SECONDS = 900
 
 

@@ -40,6 +40,10 @@ class Provider:
 
     def settings(self, target: Target, number: int, **changes: str) -> Settings:
         """Give the settings of a machine."""
+        return load(self.values(target, number, **changes), STACK)
+
+    def values(self, target: Target, number: int, **changes: str) -> dict[str, str]:
+        """Give them as they stand in a stack's file."""
         raw = {
             "target": target,
             "region": "here-1",
@@ -52,7 +56,7 @@ class Provider:
             "first_user_hash": hashed(PASSWORD),
             **changes,
         }
-        return load({name: value for name, value in raw.items() if value}, STACK)
+        return {name: value for name, value in raw.items() if value}
 
     def described(self, settings: Settings, secrets: tuple[str, ...] = ()) -> Machine:
         """Describe a machine of these settings, on the one disk."""
@@ -75,6 +79,7 @@ def provided(
     *,
     folder: Path,
     numbers: Iterable[int],
+    others: Iterable[str] = (),
 ) -> Iterator[Provider]:
     """Have a registry, a public authority and a disk.
 
@@ -85,6 +90,7 @@ def provided(
         image: of the deployment.
         folder: for keys, certificates and disks.
         numbers: last parts of the addresses whose names the authority finds.
+        others: lines of a Dockerfile for each further image, made of the first.
     """
     key = folder / "id"
     make_key(key)
@@ -96,7 +102,8 @@ def provided(
         for number in numbers:
             server.point(host_name(network, number), address=address_of(network, number))
         trusted = stack.enter_context(trusting(client, image, server.https_certificate))
-        images = [trusted, *(labelled(trusted, word) for word in "ab")]
+        lines = ["LABEL another=a", "LABEL another=b", *others]
+        images = [trusted, *(made_of(trusted, more) for more in lines)]
         with registry.serving(folder) as local:
             published = [
                 registry.publish(client, local, one, str(tag)) for tag, one in enumerate(images)
@@ -128,11 +135,11 @@ def make_certificate(certificate: Path, key: Path, address: str) -> None:
     )
 
 
-def labelled(image: str, label: str) -> str:
-    """Give another image that does the same."""
+def made_of(image: str, lines: str) -> str:
+    """Make another image of one."""
     done = subprocess.run(
-        ["docker", "build", "--quiet", "--label", f"another={label}", "-"],
-        input=f"FROM {image}\n",
+        ["docker", "build", "--quiet", "-"],
+        input=f"FROM {image}\n{lines}\n",
         env={**os.environ, "DOCKER_BUILDKIT": "0"},
         capture_output=True,
         text=True,
