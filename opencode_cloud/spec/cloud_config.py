@@ -63,6 +63,9 @@ def render(described: Machine) -> str:
             {
                 "name": SSH_USER,
                 "gecos": "Operator of opencode-cloud",
+                # As powerful as root, which it may become anyway. From the first login on, and so
+                # before Docker is there: a connection keeps the groups that it began with.
+                "groups": "docker",
                 "shell": "/bin/bash",
                 "sudo": "ALL=(ALL) NOPASSWD:ALL",
                 "lock_passwd": True,
