@@ -13,6 +13,7 @@ from pulumi.runtime.config import (
 
 from opencode_cloud.configuration import SettingsError, load, own, unencrypted
 from opencode_cloud.environment import SECRET, environment, problems, secret_value
+from stacks.deployment import Deployment
 
 stack = pulumi.get_stack()
 # Pulumi's Config answers for one key at a time; to refuse a key that is not a
@@ -46,4 +47,12 @@ except ModuleNotFoundError as error:
         f".venv/bin/python -m pip install --require-hashes -r requirements-{settings.target}.txt. "
         f"Where occ is installed: pipx install --force 'opencode-cloud[{settings.target}]'"
     ) from None
-module.deploy(settings, stack, Path(__file__).parent, variables, secrets)
+module.deploy(
+    Deployment(
+        settings=settings,
+        stack=stack,
+        project=Path(__file__).parent,
+        environment=variables,
+        secrets=secrets,
+    )
+)

@@ -1,33 +1,15 @@
 """A deployment on a machine of Microsoft Azure."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
-import pulumi
 import pulumi_azure_native as azure
 
 from components.vm_azure import AzureVm
-from opencode_cloud.environment import Environment
-from opencode_cloud.settings import Settings
-from stacks.cloud import Deployment, refuse_ambient
+from stacks.cloud import refuse_ambient, rent
+from stacks.deployment import Deployment
 
 
-def deploy(
-    settings: Settings,
-    stack: str,
-    project: Path,
-    environment: Environment,
-    secrets: Mapping[str, pulumi.Output[str]],
-) -> None:
-    """Register the resources of ``stack`` and export its outputs.
-
-    Args:
-        settings: of the stack.
-        stack: its name.
-        project: folder of ``Pulumi.yaml``.
-        environment: what opencode is given besides.
-        secrets: the value of each secret in it.
-    """
+def deploy(deployment: Deployment) -> None:
+    """Register the resources of a deployment, and export its outputs."""
+    settings = deployment.settings
     refuse_ambient(
         "azure-native",
         {"subscriptionId": "opencode:azure_subscription", "location": "opencode:region"},
@@ -36,10 +18,4 @@ def deploy(
     provider = azure.Provider(
         "azure", subscription_id=settings.azure_subscription, location=settings.region
     )
-    Deployment(
-        settings=settings,
-        stack=stack,
-        project=project,
-        environment=environment,
-        secrets=secrets,
-    ).run(AzureVm, provider)
+    rent(deployment, AzureVm, provider)

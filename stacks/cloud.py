@@ -6,16 +6,13 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from pathlib import Path
 from typing import TypeVar
 
 import pulumi
 import pulumi_command as command
 
 from components.vm import EVERYWHERE, Vm, VmArgs
-from opencode_cloud.environment import Environment
 from opencode_cloud.ops import rented
-from opencode_cloud.settings import Settings
 from opencode_cloud.spec.aws_network import NETWORK as AWS_NETWORK
 from opencode_cloud.spec.cloud_config import render
 from opencode_cloud.spec.cost import SYSTEM_DISK_GB, estimate
@@ -24,6 +21,7 @@ from opencode_cloud.spec.machine import SSH_USER, Machine, machine, shipped_file
 from opencode_cloud.spec.machine_sizes import is_arm, size_of
 from opencode_cloud.spec.vm_bundle import bundle, encoded
 from opencode_cloud.start.paths import Paths
+from stacks.deployment import Deployment
 
 APPLY = (".venv/bin/python", "-m", "opencode_cloud.ops.machine_apply")
 """In the program's folder, by a path that is the same in every checkout."""
@@ -31,15 +29,16 @@ APPLY = (".venv/bin/python", "-m", "opencode_cloud.ops.machine_apply")
 Rented = TypeVar("Rented", bound=Vm)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """One stack of a rented machine."""
+def rent(
+    deployment: Deployment, kind: Callable[..., Rented], provider: pulumi.ProviderResource
+) -> Rented:
+    """Register a machine and what is applied to it, and export the outputs."""
+    return _Rental(deployment).run(kind, provider)
 
-    settings: Settings
-    stack: str
-    project: Path
-    environment: Environment
-    secrets: Mapping[str, pulumi.Output[str]]
+
+@dataclass(frozen=True)
+class _Rental:
+    deployment: Deployment
 
     def run(self, kind: Callable[..., Rented], provider: pulumi.ProviderResource) -> Rented:
         """Register the machine and what is applied to it, and export the outputs."""
@@ -66,9 +65,9 @@ class Deployment:
         Raises:
             RunError: nobody could reach it over SSH.
         """
-        settings, size = self.settings, size_of(self.settings)
+        settings, size = self.deployment.settings, size_of(self.deployment.settings)
         return VmArgs(
-            stack=self.stack,
+            stack=self.deployment.stack,
             region=settings.region,
             size=size,
             is_arm=is_arm(settings.target, size),
@@ -84,26 +83,27 @@ class Deployment:
             monthly_cost=estimate(
                 settings.target, size, settings.data_disk_gb, settings.is_load_balanced
             ).text,
-            delete_data=settings.delete_data_on_destroy == self.stack,
+            delete_data=settings.delete_data_on_destroy == self.deployment.stack,
         )
 
     def _describe(self, address: str) -> Machine:
         return machine(
-            self.settings.at(address),
-            self.stack,
+            self.deployment.settings.at(address),
+            self.deployment.stack,
             self._image.reference,
-            shipped_files(self.project),
-            environment=self.environment,
+            shipped_files(self.deployment.project),
+            environment=self.deployment.environment,
         )
 
     @property
     def _image(self) -> ImageSpec:
-        return image_spec(self.settings, self.stack, self.project)
+        return image_spec(self.deployment.settings, self.deployment.stack, self.deployment.project)
 
     def _applied(self, vm: Vm) -> command.local.Command:
         image = self._image
         built = image if isinstance(image, BuiltImage) else None
-        archive = pulumi.Output.all(vm.address, dict(self.secrets)).apply(
+        data = Paths.of(self.deployment.project, os.environ).data
+        archive = pulumi.Output.all(vm.address, dict(self.deployment.secrets)).apply(
             lambda known: encoded(bundle(self._describe(known[0]), known[1], built))
         )
         return command.local.Command(
@@ -111,7 +111,7 @@ class Deployment:
             create=pulumi.Output.all(vm.machine_id, vm.address).apply(
                 lambda known: shlex.join(self._words(*known))
             ),
-            triggers=[rented.attempt(Paths.of(self.project, os.environ).data, self.stack)],
+            triggers=[rented.attempt(data, self.deployment.stack)],
             # In no argument, and encrypted in the state.
             stdin=pulumi.Output.secret(archive),
             logging=command.local.Logging.STDERR,
@@ -121,8 +121,8 @@ class Deployment:
         )
 
     def _words(self, machine_id: str, address: str) -> tuple[str, ...]:
-        settings = self.settings
-        words = [*APPLY, "--stack", self.stack, "--machine", machine_id]
+        settings = self.deployment.settings
+        words = [*APPLY, "--stack", self.deployment.stack, "--machine", machine_id]
         words += ["--address", address, "--user", SSH_USER]
         ways = {
             "--port": str(settings.ssh_port or ""),

@@ -1,6 +1,7 @@
 """What the stacks of every Docker host have in common: the service, its outputs and its warning."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pulumi
@@ -14,12 +15,25 @@ from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.service_unit import HostUnit
 from opencode_cloud.settings import Settings
 from opencode_cloud.spec.mounts import join_mounts
-from opencode_cloud.spec.service_unit.spec import service_unit_spec
+from opencode_cloud.spec.service_unit.host import UnitCommands, commands_here
+from opencode_cloud.spec.service_unit.spec import ServiceUnitSpec, service_unit_spec
+from stacks.deployment import Deployment
 
 
-def deploy_service(args: OpencodeServiceArgs, provider: docker.Provider) -> OpencodeService:
-    """Register a service on the provider's Docker host, and export its outputs."""
-    settings = args.settings
+def deploy_service(
+    deployment: Deployment,
+    settings: Settings,
+    provider: docker.Provider,
+    unit_commands: Callable[[ServiceUnitSpec], UnitCommands] = commands_here,
+) -> OpencodeService:
+    """Register a service on the provider's Docker host, and export its outputs.
+
+    Args:
+        deployment: that is to be there.
+        settings: its own, as they are with what was found on the host.
+        provider: of the host.
+        unit_commands: how a service unit gets there.
+    """
     if settings.exposed and not settings.has_tls:
         pulumi.log.warn(
             f"{settings.bind_address}:{settings.port} can be reached by other machines, and the "
@@ -27,6 +41,14 @@ def deploy_service(args: OpencodeServiceArgs, provider: docker.Provider) -> Open
             "it (pulumi config set opencode:tls internal, or a domain), put a TLS proxy or a VPN "
             "in front, or go back to loopback: pulumi config rm opencode:bind_address"
         )
+    args = OpencodeServiceArgs(
+        settings=settings,
+        stack=deployment.stack,
+        project=deployment.project,
+        environment=deployment.environment,
+        secrets=deployment.secrets,
+        unit_commands=unit_commands,
+    )
     service = OpencodeService("opencode", args, pulumi.ResourceOptions(providers=[provider]))
     pulumi.export("url", service.url)
     pulumi.export("containerId", service.container_id)

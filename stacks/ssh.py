@@ -2,15 +2,12 @@
 
 import os
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
-from components.service import OpencodeServiceArgs
 from opencode_cloud.configuration import as_config
-from opencode_cloud.environment import Environment
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.docker_host import DEFAULT_SOCKET, DockerHost
 from opencode_cloud.ops.errors import OperationError
@@ -20,28 +17,17 @@ from opencode_cloud.spec.image import BuiltImage, image_spec
 from opencode_cloud.spec.service_unit.host import commands_by
 from opencode_cloud.spec.ssh import SshAddress, options
 from opencode_cloud.start.paths import Paths
+from stacks.deployment import Deployment
 from stacks.service import deploy_service, require_room, require_unit, with_real_folders
 
 
-def deploy(
-    settings: Settings,
-    stack: str,
-    project: Path,
-    environment: Environment,
-    secrets: Mapping[str, pulumi.Output[str]],
-) -> None:
-    """Register the resources of ``stack`` and export its outputs.
-
-    Args:
-        settings: of the stack.
-        stack: its name.
-        project: folder of ``Pulumi.yaml``.
-        environment: what opencode is given besides.
-        secrets: the value of each secret in it.
+def deploy(deployment: Deployment) -> None:
+    """Register the resources of a deployment, and export its outputs.
 
     Raises:
         RunError: the host cannot be reached, or is another one.
     """
+    settings, stack, project = deployment.settings, deployment.stack, deployment.project
     values = {name: as_config(value) for name, value in settings.model_dump().items()}
     address = SshAddress.of(values, stack)
     ssh = Ssh.of(address, Paths.of(project, os.environ).data)
@@ -61,17 +47,7 @@ def deploy(
         host=f"ssh://{_in_url(address.destination)}{_socket(host)}",
         ssh_opts=list(options(address, ssh.files)),
     )
-    deploy_service(
-        OpencodeServiceArgs(
-            settings=settings,
-            stack=stack,
-            project=project,
-            environment=environment,
-            secrets=secrets,
-            unit_commands=lambda unit: commands_by(unit, ssh.words),
-        ),
-        provider,
-    )
+    deploy_service(deployment, settings, provider, lambda unit: commands_by(unit, ssh.words))
 
 
 def _require_sent(host: Ssh, settings: Settings, stack: str, project: Path) -> None:

@@ -22,7 +22,8 @@ from components.vm import Vm
 from opencode_cloud.environment import Environment
 from opencode_cloud.configuration import load, own
 from pulumi.runtime.config import CONFIG, get_config_env
-from stacks.cloud import Deployment
+from stacks.cloud import rent
+from stacks.deployment import Deployment
 
 
 class Standing(Vm):
@@ -34,13 +35,14 @@ class Standing(Vm):
 
 
 configuration = {**get_config_env(), **CONFIG.get()}
-Deployment(
+deployment = Deployment(
     settings=load(own(configuration), pulumi.get_stack()),
     stack=pulumi.get_stack(),
     project=Path(__file__).parent,
     environment=Environment(secrets=("API_KEY",)),
     secrets={"API_KEY": pulumi.Config("secret").require_secret("API_KEY")},
-).run(Standing, command.Provider("command"))
+)
+rent(deployment, Standing, command.Provider("command"))
 """
 WRAPPER = """\
 #!/bin/sh

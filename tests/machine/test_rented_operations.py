@@ -26,7 +26,7 @@ import pulumi
 import pulumi_command as command
 
 from components.vm import Vm
-from stacks.cloud import Deployment
+from stacks.cloud import rent
 
 
 class Standing(Vm):
@@ -36,14 +36,8 @@ class Standing(Vm):
         self._finish(address, pulumi.Output.from_input("machine-1"), self)
 
 
-def deploy(settings, stack, project, environment, secrets):
-    Deployment(
-        settings=settings,
-        stack=stack,
-        project=project,
-        environment=environment,
-        secrets=secrets,
-    ).run(Standing, command.Provider("command"))
+def deploy(deployment):
+    rent(deployment, Standing, command.Provider("command"))
 """
 BROKEN = "RUN rm -f /usr/local/bin/opencode"
 SESSION = "/home/opencode/.local/share/opencode/kept.txt"
