@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.aws.amazon import Aws, deployed
-from tests.machine.test_cloud_init import make_certificate
+from tests.machine.provider import make_certificate
 
 DOMAIN = "opencode.example.org"
 
