@@ -74,7 +74,9 @@ class Builder:
 
     def status(self) -> dict:
         """Say how the last run got on."""
-        return json.loads(self.there.as_root("opencode-cloud-status"))
+        # Of a command that ends at once the engine loses the output now and then.
+        texts = (self.there.as_root("opencode-cloud-status") for _ in range(5))
+        return json.loads(next(filter(None, texts)))
 
     def wait_until(self, is_so: Callable[[dict], bool], seconds: float = 60) -> dict:
         """Wait until a run is as far as that."""
