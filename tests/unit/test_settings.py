@@ -87,7 +87,7 @@ def test_the_url_is_one_that_answers_on_the_host(address: str, url: str):
         ("delete_data_on_destroy", "yes", "is not the name of this stack, which is local"),
         ("target", "moon", "should be"),
         ("cpus", "-1", "greater than or equal to 0"),
-        ("tls", "on", "is neither off, internal or sslip, nor a domain name"),
+        ("tls", "on", "is neither off, internal, sslip or alb, nor a domain name"),
         ("tls", "203.0.113.7", "nor a domain name"),
         ("tls", "sslip", "needs the address"),
         ("public_address", "here", "is not an IP address"),
