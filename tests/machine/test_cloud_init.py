@@ -237,11 +237,15 @@ def test_images_that_are_needed_no_longer_go_and_nobody_elses_do(first: Cloud, p
         for name, tag in (("named", "--tag somebody/else"), ("nameless", ""))
     ]
     oldest, before, newest = provider.images
+    # As `occ update` does.
+    kept = f"opencode-cloud:{STACK}-kept-000000000000"
+    first.as_root(f"docker tag {oldest} {kept}")
     moved = provider.settings(Target.AWS, FIRST, port="4443", prebuilt_image=newest)
     send(first, provider.described(moved), {})
-    for image in (before, newest, *others):
+    for image in (before, newest, kept, *others):
         first.as_root(f"docker image inspect {image}")
     assert first.run(f"docker image inspect {oldest}", user="root").code == 1
+    first.as_root(f"docker image rm {kept}")
     # Two of ours, and two of somebody else's.
     assert len(set(first.as_root("docker image ls --all --quiet").split())) == 4
 
