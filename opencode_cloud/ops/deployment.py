@@ -8,7 +8,7 @@ from typing import Any
 
 from opencode_cloud.ops import default_host
 from opencode_cloud.ops.docker_engine import Engine, Trace
-from opencode_cloud.ops.docker_host import DockerHost, docker_host_of
+from opencode_cloud.ops.docker_host import DockerHost, docker_host_of, rents
 from opencode_cloud.ops.errors import EngineError, NoDeploymentError, OperationError
 from opencode_cloud.ops.project import folder, setup_command
 
@@ -88,6 +88,9 @@ class Deployment:
             is_usual = port == _HTTPS_PORT or self.tls == "alb"
             return f"https://{name}" + ("" if is_usual else f":{port}")
         host = reached_at(address)
+        if self.public_address and rents(self.stack, folder()):
+            # Nobody sits at a rented machine.
+            host = self.public_address
         host = f"[{host}]" if ":" in host else host
         return f"{'http' if self.tls == 'off' else 'https'}://{host}:{port}"
 
