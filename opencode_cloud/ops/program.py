@@ -113,7 +113,11 @@ class Program:
         Raises:
             OpencodeCloudError: it cannot be done, with the lines that matter.
         """
-        return Image(self._image_context).again(anew, progress)
+        name = Image(self._image_context).again(anew, progress)
+        if self.rents:
+            # By the same name as before, Pulumi sees nothing to apply.
+            self._have_applied_again()
+        return name
 
     def up(
         self, progress: Progress, *, config_file: Path | None = None, refresh: bool = False
@@ -200,7 +204,12 @@ class Program:
             find(self.stack, docker_host_of(self.stack, self.paths.root).engine())
         except OperationError:
             # Or it cannot be reached now, and may be another one in a moment.
-            rented.have_applied_again(self.paths.data, self.stack)
+            self._have_applied_again()
+
+    def _have_applied_again(self) -> None:
+        from opencode_cloud.ops import rented
+
+        rented.have_applied_again(self.paths.data, self.stack)
 
     @cached_property
     def _context(self) -> Context:

@@ -178,6 +178,13 @@ def test_a_container_that_was_removed_is_made_again(renter: Renter):
     assert json.loads(renter.occ("user", "list", "--json"))[0]["name"] == "admin"
 
 
+def test_the_image_is_pulled_again_on_the_machine(renter: Renter):
+    renter.occ("config", "unset", "kept_image")
+    renter.occ("start", "--pull-sandbox-image")
+    assert renter.runs() == renter.provider.images[0]
+    assert renter.status()["health"] == "healthy"
+
+
 def test_a_backup_comes_back(renter: Renter):
     renter.inside("sh", "-c", f"echo saved > {SESSION}")
     file = renter.occ("backup", "create", "--quiet").strip()
