@@ -90,6 +90,7 @@ def setup(
     """
     options = options_of(context)
     refuse_json(options, "setup")
+    _require_no_rent(options)
     if password_stdin and generate:
         raise typer.BadParameter(
             "--password-stdin gives a password and --generate makes one: use one of the two."
@@ -166,6 +167,17 @@ def run(options: Options, given: Given) -> None:
         what=options.occ("setup"),
     )
     _close(options, context, host, said, seconds)
+
+
+def _require_no_rent(options: Options) -> None:
+    from opencode_cloud.ops import project
+    from opencode_cloud.ops.docker_host import rents
+
+    if rents(options.host, project.folder()):
+        raise OperationError(
+            f"The stack {options.host!r} rents a machine of its own, and Pulumi makes that: "
+            f"{project.setup_command(options.host)}. docs/deploy has the settings that it needs."
+        )
 
 
 def offer(options: Options, error: NoDeploymentError) -> None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from opencode_cloud.ops.shells import Shell
     from opencode_cloud.ops.ssh import Ssh
 
-CLOUDS = ("aws", "gcp", "azure", "digitalocean")
-"""The targets that rent a machine; `settings.Target` has them too, and costs a command 0.2 s."""
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
 _STACK = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -138,7 +136,7 @@ def docker_host_of(stack: str, root: Path) -> DockerHost:
         )
     socket = host.removeprefix(_SCHEME)
     target = settings.get("target")
-    if target in CLOUDS:
+    if target in stack_file.CLOUDS:
         return DockerHost(stack, socket, _rented(settings, stack, root))
     if target != "ssh":
         return DockerHost(stack, socket)
@@ -152,7 +150,9 @@ def rents(stack: str, root: Path) -> bool:
         OperationError: the name cannot be a stack's.
     """
     require_stack_name(stack)
-    return stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml").get("target") in CLOUDS
+    return (
+        stack_file.read(root / "stacks" / f"Pulumi.{stack}.yaml").get("target") in stack_file.CLOUDS
+    )
 
 
 def _rented(settings: Mapping[str, str], stack: str, root: Path) -> "Ssh":
@@ -173,7 +173,13 @@ def _as_pulumi_knows_it(stack: str, paths: Paths) -> "Rented | None":
     from opencode_cloud.ops import rented
     from opencode_cloud.ops.program import Program
 
-    found = rented.from_outputs(Program(paths, stack).outputs())
+    try:
+        found = rented.from_outputs(Program(paths, stack).outputs())
+    except OperationError as error:
+        # Pulumi's own words: `up` has not been run with this backend.
+        if "no stack named" not in str(error):
+            raise
+        return None
     if found:
         rented.write(paths.data, stack, found)
     return found

@@ -193,6 +193,11 @@ class Program:
             raise OperationError(f"pulumi {arguments[0]} failed:\n{said}")
         return done.stdout
 
+    @property
+    def _setup_command(self) -> str:
+        """What brings Pulumi; a stack that rents its machine brings nothing to this one."""
+        return project.setup_command(project.DEFAULT_STACK if self.rents else self.stack)
+
     def _look_after_the_container(self) -> None:
         """Have a rented machine make its container where it has none; Pulumi does not look."""
         from opencode_cloud.ops import rented
@@ -237,12 +242,12 @@ class Program:
         if context.engine is None:
             raise OperationError(
                 "The Pulumi engine, or a plugin of it, is missing here. This brings it: "
-                f"{project.setup_command(self.stack)}"
+                f"{self._setup_command}"
             )
         if not self.paths.state.is_dir() and "PULUMI_BACKEND_URL" not in environment:
             raise OperationError(
                 f"There is no Pulumi state in {self.paths.state} yet. This makes it: "
-                f"{project.setup_command(self.stack)}"
+                f"{self._setup_command}"
             )
         return context
 

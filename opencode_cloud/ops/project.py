@@ -57,6 +57,8 @@ def paths(environment: dict[str, str] | None = None) -> Paths:
 def setup_command(stack: str) -> str:
     """Write the command that makes a deployment, as it is typed here."""
     settings = stack_file.read(folder() / "stacks" / f"Pulumi.{stack}.yaml")
+    if settings.get("target") in stack_file.CLOUDS:
+        return f"pulumi up -s {stack}"
     if is_installed() or settings.get("target", "local") != "local":
         return "occ setup" if stack == DEFAULT_STACK else f"occ --host {stack} setup"
     return "./start" if stack == DEFAULT_STACK else f"./start --stack {stack}"

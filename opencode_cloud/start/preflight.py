@@ -30,8 +30,15 @@ def check_target(context: Context) -> None:
     """
     options = context.options
     settings = stack_file.read(context.paths.stack_file(options.stack))
-    if settings.get("target", "local") == "local" or options.print_env or options.only_environment:
+    target = settings.get("target", "local")
+    if target == "local" or options.print_env or options.only_environment:
         return
+    if target in stack_file.CLOUDS:
+        raise UsageError(
+            f"./start sets opencode up on this machine, and the stack {options.stack} rents one of "
+            f'its own (target: {target}): eval "$(./start --print-env)" && pulumi up -s '
+            f"{options.stack}. docs/deploy/{target}.md has the whole way."
+        )
     raise UsageError(
         f"./start sets opencode up on this machine, and the stack {options.stack} is on "
         f"{settings.get('ssh_host') or 'another'}: ./occ --host {options.stack} setup"

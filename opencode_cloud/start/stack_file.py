@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 NAMESPACE = "opencode"
+CLOUDS = ("aws", "gcp", "azure", "digitalocean")
+"""Targets whose stacks rent a machine; `Target` has them too, and costs a command 0.2 s."""
 
 _SETTING = re.compile(rf"^ +{NAMESPACE}:([a-z_]+): *(\S.*?)\s*$", re.MULTILINE)
 # Pulumi writes it on a line of its own; `occ secret set` among others.

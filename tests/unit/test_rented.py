@@ -13,6 +13,7 @@ from opencode_cloud.ops.machine_apply import fingerprint
 from opencode_cloud.ops.program import Program
 from opencode_cloud.ops.rented import Rented
 from opencode_cloud.spec.ssh import SshFiles, options
+from tests.unit.cli_parts import occ
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBpbyyZCPbSjoyKPKyA1TLr0E9yDmZVNQZPg7pXcMcxo"
 MACHINE = Rented(machine="i-1", address="203.0.113.7", user="opencode", host_keys=(KEY,))
@@ -66,6 +67,25 @@ def test_a_stack_without_a_machine_says_what_makes_it(
     monkeypatch.setattr(Program, "outputs", lambda _: {})
     with pytest.raises(OperationError, match="pulumi up -s prod"):
         docker_host_of("prod", project)
+
+
+def test_a_stack_that_pulumi_has_not_seen_yet_says_what_makes_its_machine(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def outputs(_: Program) -> dict[str, object]:
+        raise OperationError("pulumi stack failed:\n    error: no stack named 'prod' found")
+
+    monkeypatch.setattr(Program, "outputs", outputs)
+    with pytest.raises(OperationError, match="This makes it: pulumi up -s prod"):
+        docker_host_of("prod", project)
+
+
+def test_a_machine_is_not_set_up_by_occ_but_made_by_pulumi(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("opencode_cloud.ops.project.folder", lambda: project)
+    assert occ("--host", "prod", "setup", "--generate", "--yes") == 1
+    assert "and Pulumi makes that: pulumi up -s prod" in capsys.readouterr().err
 
 
 def test_what_is_written_is_read_again(tmp_path: Path):

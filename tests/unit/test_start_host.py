@@ -158,6 +158,10 @@ def test_start_sends_one_to_setup_for_a_stack_on_a_host(tmp_path: Path):
     with pytest.raises(UsageError, match=r"is on ada@box: \./occ --host box setup"):
         preflight.check_target(asked)
     preflight.check_target(context(tmp_path, stack="box", print_env=True))
+    rents = context(tmp_path, stack="prod")
+    rents.paths.stack_file("prod").write_text("config:\n  opencode:target: aws\n")
+    with pytest.raises(UsageError, match=r"pulumi up -s prod\. docs/deploy/aws\.md"):
+        preflight.check_target(rents)
     preflight.check_target(context(tmp_path, stack="other"))
 
 
