@@ -58,6 +58,7 @@ def uninstall(
     from opencode_cloud.start.paths import Paths
 
     options = options_of(context)
+    _require_no_rent(options)
     refuse_json(options, "uninstall")
     if unit:
         if data or everything or force:
@@ -83,6 +84,18 @@ def uninstall(
         options.say(f"Removed {options.host}{there}.")
     left = list(uninstall_plan.left(paths, uninstall.again(plan, engine)))
     _show_left(options, left, there.removeprefix(" "))
+
+
+def _require_no_rent(options: Options) -> None:
+    from opencode_cloud.ops import project
+    from opencode_cloud.ops.docker_host import rents
+
+    if rents(options.host, project.folder()):
+        raise OperationError(
+            f"The stack {options.host!r} rents its machine, which goes with it, and Pulumi removes "
+            f"that: pulumi destroy -s {options.host} --exclude-protected. The disk with the data "
+            "stays; docs/deploy says how that is deleted."
+        )
 
 
 def _uninstall_unit(options: Options) -> None:

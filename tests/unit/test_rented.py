@@ -80,12 +80,14 @@ def test_a_stack_that_pulumi_has_not_seen_yet_says_what_makes_its_machine(
         docker_host_of("prod", project)
 
 
-def test_a_machine_is_not_set_up_by_occ_but_made_by_pulumi(
+def test_a_machine_is_not_made_or_removed_by_occ_but_by_pulumi(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr("opencode_cloud.ops.project.folder", lambda: project)
     assert occ("--host", "prod", "setup", "--generate", "--yes") == 1
     assert "and Pulumi makes that: pulumi up -s prod" in capsys.readouterr().err
+    assert occ("--host", "prod", "uninstall", "--yes") == 1
+    assert "pulumi destroy -s prod --exclude-protected" in capsys.readouterr().err
 
 
 def test_what_is_written_is_read_again(tmp_path: Path):
