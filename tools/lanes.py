@@ -19,6 +19,8 @@ from typing import IO
 
 NAMES = ("a", "b")
 POLL_SECONDS = 0.2
+SLOWEST, SLOW_SECONDS = 25, 5
+"""How many of the slowest tests are named at the end, and what is slow."""
 RULE = re.compile(r"=+ .* =+")
 """What pytest draws: the first is above the tests, the second below them."""
 
@@ -82,7 +84,8 @@ def run(
         # One line a file: neither the bare dots of -q, which pyproject.toml has, nor percentages
         # of what the others run too.
         options = ("-v", "--override-ini", "console_output_style=classic", f"--share={taken}")
-        command = ["python", "-m", "pytest", *options, *folders]
+        slowest = (f"--durations={SLOWEST}", f"--durations-min={SLOW_SECONDS}")
+        command = ["python", "-m", "pytest", *options, *slowest, *folders]
         show(f"$ {' '.join(command)}")
         lanes = [_start(name, command, root, environment) for name in names]
         with _passing_on_interruptions(lanes):
