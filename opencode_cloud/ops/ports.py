@@ -103,7 +103,7 @@ def problem(
     if listeners(host).is_free(address, port):
         return None
     container = _publisher(engine, port)
-    if own and container == own:
+    if own and (container == own or _was_cut_off(engine, own, port)):
         return None
     return _described(address, port, container, host)
 
@@ -143,6 +143,22 @@ def _described(address: str, port: int, container: str, host: DockerHost | None)
     if not (host and host.is_remote):
         return PortProblem(address, port, owner, to_free, free)
     return PortProblem(address, port, owner, f"on {host.name}, {to_free}", free, host.name)
+
+
+def _was_cut_off(engine: Engine | None, own: str, port: int) -> bool:
+    """Whether the container was to have the port, and its start was cut off.
+
+    After a power failure in that moment, Docker's proxy has the port again, for a container that
+    never ran, and lists nobody for it. It goes with the container.
+    """
+    try:
+        facts = engine.get(f"/containers/{own}/json") if engine else None
+    except EngineError:
+        return False
+    if not facts or facts["State"]["Status"] != "created":
+        return False
+    bindings = (facts["HostConfig"]["PortBindings"] or {}).values()
+    return any(each["HostPort"] == str(port) for bound in bindings for each in bound or ())
 
 
 def _publisher(engine: Engine | None, port: int) -> str:

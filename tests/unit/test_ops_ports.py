@@ -22,7 +22,9 @@ def taken() -> Iterator[int]:
 
 def engine(port: int, name: str = "squatter") -> FakeEngine:
     published = {"Names": [f"/{name}"], "Ports": [{"PrivatePort": 80}, {"PublicPort": port}]}
-    return FakeEngine({"/containers/json": [published]})
+    nobody = EngineError("no such container", 404)
+    others = {f"/containers/opencode-{stack}/json": nobody for stack in ("other", "second")}
+    return FakeEngine({"/containers/json": [published], **others})
 
 
 def test_a_free_port_is_no_problem(taken: int):
@@ -51,6 +53,16 @@ def test_ones_own_container_is_not_in_its_own_way(taken: int):
     own = engine(taken, "opencode-local")
     assert ports.problem(ADDRESS, taken, own, "opencode-local") is None
     assert ports.problem(ADDRESS, taken, own, "opencode-other")
+
+
+@pytest.mark.parametrize(("status", "is_free"), [("created", True), ("exited", False)])
+def test_a_container_whose_start_was_cut_off_is_not_in_its_own_way(
+    taken: int, status: str, is_free: bool
+):
+    bindings = {"8080/tcp": [{"HostIp": ADDRESS, "HostPort": str(taken)}]}
+    facts = container(state={"Status": status, "Running": False}, host={"PortBindings": bindings})
+    half = FakeEngine({"/containers/json": [], "/containers/opencode-local/json": facts})
+    assert (ports.problem(ADDRESS, taken, half, "opencode-local") is None) is is_free
 
 
 def test_without_docker_and_rights_it_is_said_how_to_find_out(
