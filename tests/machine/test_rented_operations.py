@@ -73,6 +73,14 @@ class Renter:
         return self.occ("shell", *words)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """What is broken is waited for, and what is put back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.engine.occ.SECONDS", 600)
+        yield
+
+
 @pytest.fixture(scope="module")
 def provider(
     docker_client: docker.DockerClient,
