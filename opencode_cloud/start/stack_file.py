@@ -14,6 +14,8 @@ CLOUDS = ("aws", "gcp", "azure", "digitalocean")
 """Targets whose stacks rent a machine; `Target` has them too, and costs a command 0.2 s."""
 
 _SETTING = re.compile(rf"^ +{NAMESPACE}:([a-z_]+): *(\S.*?)\s*$", re.MULTILINE)
+# What ends with a new line, such as a key that was read from its file.
+_BLOCK = re.compile(rf"^( +){NAMESPACE}:([a-z_]+): *\|[-+]?\n((?:\1 +.*(?:\n|$))+)", re.MULTILINE)
 # Pulumi writes it on a line of its own; `occ secret set` among others.
 _SECURE = re.compile(r"^\s+[^#\n]*\bsecure:", re.MULTILINE)
 _SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
@@ -23,7 +25,9 @@ def read(path: Path) -> dict[str, str]:
     """Give the plain settings in the file, without namespace; none when there is no file."""
     if not path.exists():
         return {}
-    return {key: _plain(value) for key, value in _SETTING.findall(_text(path))}
+    text = _text(path)
+    blocks = {key: _joined(lines) for _, key, lines in _BLOCK.findall(text)}
+    return {key: _plain(value) for key, value in _SETTING.findall(text)} | blocks
 
 
 def all_of(root: Path) -> dict[str, Path]:
@@ -61,6 +65,10 @@ def drop_salt(path: Path) -> None:
 def _text(path: Path) -> str:
     # What else is wrong with the file is for whoever reads all of it to say.
     return path.read_text(errors="replace")
+
+
+def _joined(lines: str) -> str:
+    return "\n".join(line.strip() for line in lines.splitlines())
 
 
 def _plain(value: str) -> str:

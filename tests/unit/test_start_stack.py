@@ -113,6 +113,14 @@ def test_settings_are_read_as_pulumi_writes_them(tmp_path: Path):
     assert stack_file.read(tmp_path / "none") == {}
 
 
+def test_a_setting_that_ends_with_a_new_line_is_read_as_well(tmp_path: Path):
+    file = tmp_path / "Pulumi.a.yaml"
+    file.write_text(
+        "config:\n  opencode:ssh_public_key: |\n    ssh-ed25519 AAAA ada\n  opencode:port: 1\n"
+    )
+    assert stack_file.read(file) == {"ssh_public_key": "ssh-ed25519 AAAA ada", "port": "1"}
+
+
 @pytest.mark.parametrize(
     ("line", "has"),
     [
