@@ -343,16 +343,12 @@ class Settings(SshSettings):
     @field_validator("alb_certificate", "alb_domain")
     @classmethod
     def _load_balancers_are_told(cls, value: str, info: ValidationInfo) -> str:
-        tls, name = info.data.get("tls"), info.field_name
-        if tls is None or bool(value) == (tls == Tls.ALB):
+        # Without `tls: alb` they wait for it: whoever sets one after the other begins somewhere.
+        if value or info.data.get("tls") != Tls.ALB:
             return value
-        if value:
-            raise wrong(
-                f"is of a load balancer, and tls is {tls}",
-                f"pulumi config rm {NAMESPACE}:{name}, or pulumi config set {NAMESPACE}:tls alb",
-            )
         raise wrong(
-            "is empty, and tls is alb, which needs it", f"pulumi config set {NAMESPACE}:{name} ..."
+            "is empty, and tls is alb, which needs it",
+            f"pulumi config set {NAMESPACE}:{info.field_name} ...",
         )
 
     @field_validator("alb_certificate")
@@ -492,7 +488,8 @@ class Settings(SshSettings):
     @property
     def gateway_hostnames(self) -> str:
         """Names, with commas between, that the gateway answers to besides those of `tls`."""
-        return ",".join(filter(None, (self.alb_domain, self.hostnames)))
+        balancers = self.alb_domain if self.is_load_balanced else ""
+        return ",".join(filter(None, (balancers, self.hostnames)))
 
     @property
     def trusted_proxies(self) -> str:

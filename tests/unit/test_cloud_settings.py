@@ -62,6 +62,12 @@ def test_a_load_balancer_of_aws_has_the_name_and_the_machine_speaks_https_to_it_
     assert settings.gateway_hostnames == "opencode.example.org"
 
 
+def test_what_a_load_balancer_needs_can_be_set_before_it_is_asked_for():
+    settings = load(CLOUD | BALANCED | {"tls": "sslip"}, "cloud")
+    assert not settings.is_load_balanced
+    assert settings.gateway_hostnames == ""
+
+
 @pytest.mark.parametrize(
     ("changed", "key", "said"),
     [
@@ -69,7 +75,6 @@ def test_a_load_balancer_of_aws_has_the_name_and_the_machine_speaks_https_to_it_
         ({"target": "local"}, "tls", "a load balancer of AWS, and target is local"),
         ({"alb_certificate": ""}, "alb_certificate", "is empty, and tls is alb"),
         ({"alb_domain": ""}, "alb_domain", "is empty, and tls is alb"),
-        ({"tls": "sslip"}, "alb_domain", "fix: pulumi config rm opencode:alb_domain"),
         ({"alb_certificate": "mine"}, "alb_certificate", "`aws acm list-certificates` shows it"),
         ({"region": "us-east-1"}, "alb_certificate", "is not in us-east-1"),
         ({"http_port": "80"}, "http_port", "the load balancer itself sends HTTP on"),
