@@ -82,6 +82,8 @@ def test_signing_in_returns_to_where_a_person_was_going(
 
 def test_the_page_can_be_used_with_the_keyboard_alone(page: Page, deployment: Deployment):
     page.goto(deployment.url)
+    # The browser gives the focus when it first draws, which can be after the page has loaded.
+    expect(page.get_by_label("User name")).to_be_focused()
     page.keyboard.type(USER)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
