@@ -309,9 +309,9 @@ def _plan(
     context: "Context", host: "Host", document: "Document", wanted: "Document", said: "Said"
 ) -> "Plan":
     from opencode_cloud.configuration import SettingsError, load
+    from opencode_cloud.image_settings import ImageSource
     from opencode_cloud.ops import setup_plan, setup_work
     from opencode_cloud.ops.impact import impact
-    from opencode_cloud.settings import ImageSource
 
     stack = context.options.stack
     settings = load(wanted.values, stack)

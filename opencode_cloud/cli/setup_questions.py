@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import questionary
 
 from opencode_cloud.environment import refusal
+from opencode_cloud.image_settings import ImageSource
 from opencode_cloud.ops import setup_plan
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.host import Host
@@ -14,7 +15,7 @@ from opencode_cloud.ops.mounts import Danger
 from opencode_cloud.ops.setup_plan import Person, password_problem
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.setting_types import Tls
-from opencode_cloud.settings import ImageSource, Settings
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.mounts import MountError, parse_mounts
 from opencode_cloud.start.options import DEFAULT_USER, is_user_name
 from opencode_cloud.start.steps.first_user import generate_password

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from opencode_cloud.settings import ImageSource, Settings
+from opencode_cloud.image_settings import ImageSource
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.container import container_spec
 from opencode_cloud.spec.image import image_spec
 from opencode_cloud.spec.service_unit.spec import service_unit_spec

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opencode_cloud.configuration import SettingsError, as_config, load
+from opencode_cloud.image_settings import BuiltOn, ImageSource
 from opencode_cloud.ops import setting_names
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.setting_types import Tls
-from opencode_cloud.settings import BuiltOn, ImageSource, Settings
+from opencode_cloud.settings import Settings
 from opencode_cloud.start.command import SHORTEST_PASSWORD
 
 ASKED = (

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from opencode_cloud.configuration import load
+from opencode_cloud.image_settings import ImageSource
 from opencode_cloud.ops import releases, update_plan, versions
 from opencode_cloud.ops.deployment import Deployment, find, occ
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.ops.points import Point
 from opencode_cloud.ops.replacement import VERSION_LABEL, Replacement, Wish, version
 from opencode_cloud.ops.stack_document import Document
-from opencode_cloud.settings import ImageSource, Settings
+from opencode_cloud.settings import Settings
 from opencode_cloud.spec.image import image_spec
 
 _NOT_FOUND = 404

@@ -5,13 +5,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from opencode_cloud.image_settings import ImageSource
 from opencode_cloud.ops.errors import OperationError
 from opencode_cloud.ops.points import Point
 from opencode_cloud.ops.releases import Release
 from opencode_cloud.ops.stack_document import Document
 from opencode_cloud.ops.versions import order
 from opencode_cloud.setting_types import OPENCODE_MAJOR
-from opencode_cloud.settings import ImageSource, Settings
+from opencode_cloud.settings import Settings
 
 LATEST = "latest"
 """What may be said instead of a version."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from opencode_cloud import __version__
 from opencode_cloud.cloud_settings import Target
-from opencode_cloud.settings import BuiltOn, ImageSource, Settings
+from opencode_cloud.image_settings import BuiltOn, ImageSource
+from opencode_cloud.settings import Settings
 
 REPOSITORY = "opencode-cloud"
 """Name of the images built here; they are never pushed by a deployment."""
