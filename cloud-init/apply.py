@@ -141,6 +141,7 @@ class Report:
         self.status["ports"] = {"https": number("PORT"), "http": number("HTTP_PORT")}
         self._lines: deque[str] = deque(maxlen=LINES)
         self._began = time.monotonic()
+        self._write()
 
     def begin(self, step: str) -> None:
         """Go on to a step."""

@@ -8,11 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-STATUS = Path("/var/lib/opencode-cloud/status.json")
+from last_run import read
+
 SHOWN = ("state", "step", "since", "lines")
 WORDS = {
     "applying": "This machine is being prepared. Try again in a minute.",
     "waiting": "This machine waits for somebody.",
+    "interrupted": "It was cut off. `sudo opencode-cloud-apply` on the machine tries again.",
     "failed": "A step failed. `sudo opencode-cloud-apply` on the machine tries again.",
 }
 
@@ -65,14 +67,6 @@ class TlsServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Leave alone who does not speak TLS."""
-
-
-def read() -> dict:
-    """Give what the last run has written."""
-    try:
-        return json.loads(STATUS.read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 def main() -> None:

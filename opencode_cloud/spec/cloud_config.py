@@ -47,6 +47,9 @@ class _Dumper(yaml.SafeDumper):
     """Writes literal texts as such."""
 
 
+_FOR_TEXT = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}]
+"""Text has no words of four bytes, which xz expects."""
+
 _Dumper.add_representer(
     _Literal,
     lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|"),
@@ -57,7 +60,7 @@ def render(described: Machine) -> str:
     """Write the user-data of a machine; the same machine gives the same text."""
     conf, *others = described.files
     # Not gzip, which cloud-init would undo by itself: the tenth that it is larger does not fit.
-    archive = lzma.compress(packed(others), preset=9 | lzma.PRESET_EXTREME)
+    archive = lzma.compress(packed(others), check=lzma.CHECK_CRC32, filters=_FOR_TEXT)
     document = {
         "users": [
             {

@@ -141,6 +141,7 @@ def shipped_files(project: Path) -> tuple[File, ...]:
     places = {
         f"{LIB}/lib.sh": "lib.sh",
         f"{LIB}/beacon": "beacon.py",
+        f"{LIB}/last_run.py": "last_run.py",
         "/usr/sbin/opencode-cloud-apply": "apply.py",
         "/usr/bin/opencode-cloud-status": "status",
         "/etc/systemd/system/docker.service.d/opencode-cloud.conf": "units/docker.conf",

@@ -262,6 +262,7 @@ def test_a_run_that_is_killed_leaves_its_step_to_the_next_one(builder: Builder):
         builder.wait_until(is_slow)
         there.as_root("kill -9 $(pgrep -fo '^/usr/bin/python3 -I /usr/sbin/opencode-cloud-apply')")
         assert first.wait(timeout=30) != 0
+    assert builder.status()["state"] == "applying"  # its step is
     with there.ssh_begun(APPLY) as second:
         assert second.stdout
         # Two steps at once would be in each other's way.
@@ -269,6 +270,25 @@ def test_a_run_that_is_killed_leaves_its_step_to_the_next_one(builder: Builder):
         go(builder)
         said = second.communicate(timeout=120)[0]
     assert second.returncode == 0, said
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_run_that_is_killed_with_its_step_is_seen_as_interrupted_until_another_one(
+    builder: Builder,
+):
+    there = builder.there
+    with there.ssh_begun(APPLY) as first:
+        builder.wait_until(is_slow)
+        there.as_root(
+            "kill -9 $(pgrep -fo '^/usr/bin/python3 -I /usr/sbin/opencode-cloud-apply') "
+            "$(cat /run/slow)"
+        )
+        assert first.wait(timeout=30) != 0
+    status = builder.wait_until(lambda status: status["state"] == "interrupted")
+    assert status["step"] == "05-slow"
+    go(builder)
+    there.as_root("systemctl restart opencode-cloud")
+    assert builder.status()["state"] == "applied"
 
 
 @pytest.mark.usefixtures("slow")

@@ -126,6 +126,7 @@ def test_what_the_machine_gets_without_comments_is_the_same_program(root: Path):
     pairs = {
         "/usr/sbin/opencode-cloud-apply": "apply.py",
         "/usr/lib/opencode-cloud/beacon": "beacon.py",
+        "/usr/lib/opencode-cloud/last_run.py": "last_run.py",
     }
     for place, name in pairs.items():
         whole = (root / "cloud-init" / name).read_text()
