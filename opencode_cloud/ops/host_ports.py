@@ -17,10 +17,16 @@ LC_ALL=C ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
         *"socket:[$inode]") echo "${process#/proc/} $(cat "$process/comm")"; exit ;;
     esac
 done
+for process in /proc/[0-9]*; do
+    read -r name 2>/dev/null < "$process/comm" && [ "$name" = docker-proxy ] || continue
+    case $(tr '\0' ' ' < "$process/cmdline") in
+        *"-host-port $port "*) echo "${process#/proc/} $name" ;;
+    esac
+done
 id -nu "$user" 2>/dev/null || echo "$user"
 """
-"""Prints the process that has a socket, where this user may see it, and in the end the user's
-name."""
+"""Prints the process that has a socket, where this user may see it or it is Docker's proxy, whose
+arguments say it; and in the end the user's name."""
 _LISTENS = "0A"
 
 
@@ -76,9 +82,9 @@ class HostPorts:
         found = next((each for each in self._listeners() if each.port == port), None)
         if not found:
             return ""
-        script = f"inode={found.inode} user={found.user}{_OWNER}"
-        process, _, user = self.shell.run(script).out.strip().rpartition("\n")
-        number, _, name = process.partition(" ")
+        script = f"inode={found.inode} user={found.user} port={port}{_OWNER}"
+        *processes, user = self.shell.run(script).out.strip().split("\n")
+        number, _, name = processes[0].partition(" ") if processes else ("", "", "")
         return f"{name} (process {number})" if name else f"a program of the user {user}"
 
     def _listeners(self) -> list[Listener]:

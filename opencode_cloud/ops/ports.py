@@ -8,6 +8,7 @@ from opencode_cloud.ops.docker_engine import Engine
 from opencode_cloud.ops.docker_host import DockerHost
 from opencode_cloud.ops.errors import EngineError, OperationError
 from opencode_cloud.start import ports
+from opencode_cloud.start.ports import DOCKER_PROXY
 
 if TYPE_CHECKING:
     from opencode_cloud.settings import Settings
@@ -103,9 +104,9 @@ def problem(
     if listeners(host).is_free(address, port):
         return None
     container = _publisher(engine, port)
-    if own and (container == own or _was_cut_off(engine, own, port)):
+    if own and container == own:
         return None
-    return _described(address, port, container, host)
+    return _described(address, port, container, host, engine)
 
 
 def described(
@@ -116,7 +117,7 @@ def described(
     Raises:
         OperationError: the machine cannot be reached.
     """
-    return _described(address, port, _publisher(engine, port), host)
+    return _described(address, port, _publisher(engine, port), host, engine)
 
 
 def listeners(host: DockerHost | None) -> Listeners:
@@ -128,37 +129,32 @@ def listeners(host: DockerHost | None) -> Listeners:
     return HostPorts(host.shell)
 
 
-def _described(address: str, port: int, container: str, host: DockerHost | None) -> PortProblem:
+def _described(
+    address: str, port: int, container: str, host: DockerHost | None, engine: Engine | None
+) -> PortProblem:
     there = listeners(host)
     program = "" if container else there.owner(port)
-    number = program.partition("(process ")[2].rstrip(")")
-    if container:
-        to_free = f"docker stop {container}"
-    elif number:
-        to_free = f"kill {number}"
-    else:
-        to_free = f"sudo ss -ltnp 'sport = :{port}' shows which"
-    owner = f"the container {container}" if container else program
+    owner, to_free = _freed(port, container, program, engine)
     free = there.next_free(address, port)
     if not (host and host.is_remote):
         return PortProblem(address, port, owner, to_free, free)
     return PortProblem(address, port, owner, f"on {host.name}, {to_free}", free, host.name)
 
 
-def _was_cut_off(engine: Engine | None, own: str, port: int) -> bool:
-    """Whether the container was to have the port, and its start was cut off.
-
-    After a power failure in that moment, Docker's proxy has the port again, for a container that
-    never ran, and lists nobody for it. It goes with the container.
-    """
-    try:
-        facts = engine.get(f"/containers/{own}/json") if engine else None
-    except EngineError:
-        return False
-    if not facts or facts["State"]["Status"] != "created":
-        return False
-    bindings = (facts["HostConfig"]["PortBindings"] or {}).values()
-    return any(each["HostPort"] == str(port) for bound in bindings for each in bound or ())
+def _freed(port: int, container: str, program: str, engine: Engine | None) -> tuple[str, str]:
+    """Name who has a port, and what frees it."""
+    if container:
+        return f"the container {container}", f"docker stop {container}"
+    name, _, number = program.rstrip(")").partition(" (process ")
+    if name == DOCKER_PROXY and engine:
+        # After a power failure between Docker's taking the port and the container's running, it
+        # has the port again, and keeps it even without the container (seen with 26.1).
+        return "Docker, for a container that it does not run", "sudo systemctl restart docker"
+    if name == DOCKER_PROXY:
+        return program, f"docker ps --filter publish={port} shows the container"
+    if number:
+        return program, f"kill {number}"
+    return program, f"sudo ss -ltnp 'sport = :{port}' shows which"
 
 
 def _publisher(engine: Engine | None, port: int) -> str:

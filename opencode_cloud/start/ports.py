@@ -9,6 +9,8 @@ from pathlib import Path
 
 _LISTEN = "0A"
 _LAST_PORT = 65535
+DOCKER_PROXY = "docker-proxy"
+"""The program with which Docker listens for a container."""
 
 
 def is_free(address: str, port: int) -> bool:
@@ -34,13 +36,23 @@ def next_free(address: str, port: int) -> int | None:
 def owner(port: int, proc: Path = Path("/proc")) -> str:
     """Name the program that listens on ``port``: ``python3 (process 123)``; empty if unknown.
 
-    An ordinary user sees only programs of their own.
+    An ordinary user sees only programs of their own, and Docker's proxies, whose arguments say it.
     """
     inodes = {f"socket:[{inode}]" for inode in _listening(port, proc)}
     for entry in proc.glob("[0-9]*"):
         if inodes.intersection(_open_files(entry)):
             return f"{(entry / 'comm').read_text().strip()} (process {entry.name})"
-    return ""
+    proxies = (entry for entry in proc.glob("[0-9]*") if _is_dockers(entry, port))
+    return next((f"{DOCKER_PROXY} (process {entry.name})" for entry in proxies), "")
+
+
+def _is_dockers(process: Path, port: int) -> bool:
+    """Whether it is Docker's proxy for a port of this machine."""
+    try:
+        words = (process / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return False  # ended meanwhile
+    return Path(words[0]).name == DOCKER_PROXY and f"-host-port {port} " in " ".join(words)
 
 
 def _listening(port: int, proc: Path) -> Iterator[str]:

@@ -23,6 +23,7 @@ from tests.machine.host import Host
 SECONDS = 240
 _ELSEWHERE = ("unshare", "--uts", "sh", "-c", 'hostname second && exec "$@"', "sh")
 KEPT_FILE = "/workspace/kept.txt"
+FREED_BY_RESTART = "sudo systemctl restart docker"
 
 
 def container(remote: RemoteOperator) -> str:
@@ -87,7 +88,27 @@ def test_a_host_that_loses_its_power_in_mid_up(remote: RemoteOperator):
         said = fails(process)
     assert remote.there.address in said or "ada@" in said
     remote.there.power_on()
+    first = remote.occ.attempt("start").stderr.decode()
+    # In one moment of a container's start, Docker has its port afterwards for nobody.
+    if FREED_BY_RESTART in first:
+        remote.there.as_root("systemctl restart docker")
     goes_on(remote, 1)
+
+
+def test_a_port_that_docker_keeps_after_a_power_failure_is_freed_as_it_is_said(
+    remote: RemoteOperator,
+):
+    remote.occ("stop")
+    words = "-proto tcp -host-ip 127.0.0.1 -host-port 4096 -container-ip 127.0.0.1"
+    remote.there.as_root(
+        f"systemd-run --unit=left --quiet sh -c 'exec docker-proxy {words} -container-port 1 3>&1'"
+    )
+    done = remote.occ.attempt("start")
+    remote.there.as_root("systemctl stop left")
+    assert done.returncode == 1
+    assert "Docker, for a container that it does not run" in done.stderr.decode()
+    assert FREED_BY_RESTART in done.stderr.decode()
+    remote.occ("start")
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,29 @@ def test_the_owner_is_named_as_on_this_machine(taken: int, box: DockerHost):
     free = there.next_free("127.0.0.1", taken)
     assert free
     assert here.is_free("127.0.0.1", free)
+
+
+def test_dockers_proxy_is_named_to_those_who_may_not_see_its_sockets(taken: int):
+    words = ["-proto", "tcp", "-host-ip", "127.0.0.1", "-host-port", str(taken), "-x"]
+    # A program of this name, that has no such socket.
+    keeps = [
+        "import ctypes, time",
+        "ctypes.CDLL(None).prctl(15, b'docker-proxy')",
+        "print(flush=True)",
+        "time.sleep(60)",
+    ]
+    command = [sys.executable, "-c", "; ".join(keeps), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as proxy:
+        assert proxy.stdout
+        proxy.stdout.readline()
+
+        class NotOurs(LocalShell):
+            def run(self, script: str, *, stdin: str = "", seconds: float = 60) -> Done:
+                unseen = script.replace("/fd 2>", "/none 2>")
+                return super().run(unseen, stdin=stdin, seconds=seconds)
+
+        assert HostPorts(NotOurs()).owner(taken) == f"docker-proxy (process {proxy.pid})"
+        proxy.kill()
 
 
 def test_of_a_program_that_one_may_not_see_it_is_said_whose_it_is():

@@ -55,14 +55,24 @@ def test_ones_own_container_is_not_in_its_own_way(taken: int):
     assert ports.problem(ADDRESS, taken, own, "opencode-other")
 
 
-@pytest.mark.parametrize(("status", "is_free"), [("created", True), ("exited", False)])
-def test_a_container_whose_start_was_cut_off_is_not_in_its_own_way(
-    taken: int, status: str, is_free: bool
+def test_a_port_that_docker_has_for_no_container_is_freed_by_its_restart(
+    taken: int, monkeypatch: pytest.MonkeyPatch
 ):
-    bindings = {"8080/tcp": [{"HostIp": ADDRESS, "HostPort": str(taken)}]}
-    facts = container(state={"Status": status, "Running": False}, host={"PortBindings": bindings})
-    half = FakeEngine({"/containers/json": [], "/containers/opencode-local/json": facts})
-    assert (ports.problem(ADDRESS, taken, half, "opencode-local") is None) is is_free
+    monkeypatch.setattr("opencode_cloud.start.ports.owner", lambda _: "docker-proxy (process 7)")
+    found = ports.problem(ADDRESS, taken, FakeEngine({"/containers/json": []}), "opencode-local")
+    assert found
+    assert str(found) == f"Port {taken} is in use by Docker, for a container that it does not run."
+    assert found.to_free == "sudo systemctl restart docker"
+
+
+def test_of_dockers_proxy_alone_it_is_said_how_to_find_its_container(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("opencode_cloud.start.ports.owner", lambda _: "docker-proxy (process 7)")
+    found = ports.problem(ADDRESS, taken)
+    assert found
+    assert str(found) == f"Port {taken} is in use by docker-proxy (process 7)."
+    assert found.to_free == f"docker ps --filter publish={taken} shows the container"
 
 
 def test_without_docker_and_rights_it_is_said_how_to_find_out(

@@ -25,6 +25,15 @@ def test_a_port_that_somebody_listens_on_is_taken_and_its_owner_is_named(taken: 
     assert ports.is_free("127.0.0.1", free)
 
 
+def test_dockers_proxy_is_named_to_those_who_may_not_see_its_sockets(tmp_path: Path):
+    others = tmp_path / "7"
+    others.mkdir()
+    words = ["/usr/bin/docker-proxy", "-proto", "tcp", "-host-ip", "127.0.0.1"]
+    (others / "cmdline").write_text("\0".join([*words, "-host-port", "4096", "-container-ip", ""]))
+    assert ports.owner(4096, tmp_path) == "docker-proxy (process 7)"
+    assert ports.owner(409, tmp_path) == ""
+
+
 def test_a_port_that_a_server_has_just_left_is_free():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
