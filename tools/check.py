@@ -64,9 +64,10 @@ class TestPaths(Paths):
 
 @dataclass
 class TestEnvironment(PythonEnvironment):
-    """The Python packages of the tests."""
+    """The Python packages of the tests; of the largest, the clouds', few modules are imported."""
 
     title = "Test environment"
+    compiles = False
 
 
 @dataclass

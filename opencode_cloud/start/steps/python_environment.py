@@ -23,6 +23,8 @@ class PythonEnvironment:
 
     context: Context
     title = "Python environment"
+    compiles = True
+    """Whether every module is compiled now, and not when something first imports it."""
 
     @property
     def _mark(self) -> Path:
@@ -86,6 +88,7 @@ class PythonEnvironment:
         return (
             *(str(self.context.paths.python), "-m", "pip", "install", "--no-input"),
             *("--disable-pip-version-check", "--progress-bar", "off"),
+            *(() if self.compiles else ("--no-compile",)),
             *("--require-hashes", "-r", str(self.context.paths.requirements)),
         )
 
