@@ -66,6 +66,13 @@ class Cloud(Host):
             assert time.monotonic() < deadline, self.journal()
             time.sleep(0.2)
 
+    def give(self, image: str) -> None:
+        """Give it an image of this engine's that it could pull elsewhere."""
+        saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
+        loaded = ["docker", "exec", "--interactive", str(self.container.name), "docker", "load"]
+        subprocess.run(loaded, stdin=saved.stdout, check=True, stdout=subprocess.DEVNULL)
+        assert saved.wait() == 0
+
     def journal(self) -> str:
         """What it says of itself."""
         script = "tail -n 60 /var/log/opencode-cloud.log /var/log/cloud-init-output.log"

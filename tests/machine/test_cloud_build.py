@@ -173,11 +173,11 @@ def test_a_build_that_fails_shows_its_last_lines_from_outside(builder: Builder):
 
 
 def test_another_change_mends_it_and_a_power_failure_in_the_build_is_made_good_at_boot(
-    builder: Builder, docker_client: docker.DockerClient
+    builder: Builder,
 ):
     there = builder.there
     if "base_image" in builder.settings:
-        give(docker_client, there, builder.settings["base_image"])
+        there.give(builder.settings["base_image"])
     lost: list[OperationError] = []
 
     def change() -> None:
@@ -206,14 +206,6 @@ def test_another_change_mends_it_and_a_power_failure_in_the_build_is_made_good_a
     builder.apply()
     left = "docker image ls --quiet --filter dangling=true --filter label=org.opencode-cloud.stage"
     assert there.as_root(left) == ""
-
-
-def give(client: docker.DockerClient, there: Cloud, image: str) -> None:
-    """Give the machine a base that it could pull elsewhere."""
-    saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-    load_it = ["docker", "exec", "--interactive", str(there.container.name), "docker", "load"]
-    subprocess.run(load_it, stdin=saved.stdout, check=True, stdout=subprocess.DEVNULL)
-    assert saved.wait() == 0
 
 
 STEP = "/usr/lib/opencode-cloud/steps/05-slow"

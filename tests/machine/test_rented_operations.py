@@ -179,6 +179,29 @@ def test_an_update_is_undone(renter: Renter):
     assert renter.identity() == first.strip()
 
 
+def test_an_update_to_an_image_that_is_built_builds_it_there(
+    renter: Renter, build_settings: dict[str, str]
+):
+    if "base_image" in build_settings:
+        renter.there.give(build_settings["base_image"])
+    settings, before = renter.by.stack_file.read_text(), renter.identity()
+    renter.inside("sh", "-c", f"echo before > {SESSION}")
+    for name, value in build_settings.items():
+        renter.occ("config", "set", name, value)
+    renter.occ("config", "unset", "kept_image")
+    renter.occ("update", "--yes")
+    assert renter.runs().startswith(f"opencode-cloud:{STACK}-")
+    assert renter.inside("cat", SESSION) == "before\n"
+    # So that the next boot builds nothing else.
+    assert f"IMAGE={renter.runs()}\n" in renter.conf()
+    assert renter.status()["health"] == "healthy"
+    renter.occ("update", "--rollback", "--yes")
+    assert renter.status()["health"] == "healthy"
+    assert renter.identity() == before
+    renter.by.stack_file.write_text(settings)
+    renter.occ("start")
+
+
 def test_a_container_that_was_removed_is_made_again(renter: Renter):
     renter.there.as_root(f"docker rm --force opencode-{STACK}")
     renter.occ("start")
