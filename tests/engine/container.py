@@ -163,12 +163,12 @@ class Running:
             return self.attempt("/usr/lib/opencode-cloud/healthcheck").returncode == 0
         try:
             return requests.get(f"{self.url}/health", timeout=5).status_code == requests.codes.ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def health(self) -> dict[str, Any]:
         """What `/health` says."""
-        return requests.get(f"{self.url}/health", timeout=5).json()
+        return requests.get(f"{self.url}/health", timeout=30).json()
 
     def sign_in(self, **fields: str) -> requests.Session:
         """A browser that is signed in."""

@@ -94,5 +94,5 @@ class Deployment:
     def _healthy(self) -> bool:
         try:
             return requests.get(f"{self.url}/health", timeout=5).status_code == requests.codes.ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False

@@ -42,9 +42,9 @@ def serving(
 def _wait_for(url: str) -> None:
     for _ in range(100):
         try:
-            if requests.get(url, timeout=1, verify=False).ok:
+            if requests.get(url, timeout=5, verify=False).ok:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.1)
     pytest.fail(f"nothing answers at {url}")
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-SECONDS = 20
+SECONDS = 60
 
 
 class Terminal:

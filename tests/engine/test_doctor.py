@@ -17,7 +17,7 @@ from tests.engine.deployment import PASSWORD, USER, Deployment
 from tests.engine.occ import Occ
 from tests.engine.operator import Operator
 
-SECONDS = 6
+SECONDS = 20
 """It takes two; the machine may have other things to do."""
 
 

@@ -77,14 +77,14 @@ def test_events_arrive_at_once(opencode: Running):
     began = time.monotonic()
     with requests.get(f"{opencode.url}/event", auth=BASIC, stream=True, timeout=30) as stream:
         first = next(stream.iter_lines())
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         assert first.startswith(b"data:")
         requests.post(f"{opencode.url}/session", json={}, auth=BASIC, timeout=30)
         posted = time.monotonic()
         for line in stream.iter_lines(chunk_size=1):
             if b"session.created" in line:
                 break
-        assert time.monotonic() - posted < 1
+        assert time.monotonic() - posted < 4
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_health_is_opencodes_own_and_says_what_is_wrong(opencode: Running):
 def test_while_opencode_starts_people_see_a_page_and_programs_an_error(opencode: Running):
     opencode.run("s6-svc", "-wD", "-d", "/run/service/opencode")
     try:
-        wait_until(lambda: not opencode.is_healthy(), 1)
+        wait_until(lambda: not opencode.is_healthy(), 30)
         page = requests.get(opencode.url + LANDING, headers=BROWSER, auth=BASIC, timeout=10)
         assert page.status_code == requests.codes.unavailable
         assert "opencode is starting" in page.text
@@ -332,7 +332,7 @@ def test_while_opencode_starts_people_see_a_page_and_programs_an_error(opencode:
     # A request sent during the boot would hang; until opencode is up, none is passed on.
     deadline = time.monotonic() + 60
     while (
-        requests.get(f"{opencode.url}/session", auth=BASIC, timeout=5).status_code
+        requests.get(f"{opencode.url}/session", auth=BASIC, timeout=30).status_code
         != requests.codes.ok
     ):
         assert time.monotonic() < deadline
@@ -355,7 +355,7 @@ def test_wrong_passwords_hold_nobody_up(opencode: Running):
         for _ in range(10):
             began = time.monotonic()
             assert opencode.lets_in(browser)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
     finally:
         stop.set()
         for guesser in guessers:

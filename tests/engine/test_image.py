@@ -188,7 +188,7 @@ def test_the_agents_shells_do_not_hand_on_the_password(opencode: Running, option
     opencode.attempt("rm", "/tmp/environment")
     answer = requests.post(f"{opencode.url}/pty", json=body, auth=(USER, PASSWORD), timeout=30)
     assert answer.status_code == requests.codes.ok, answer.text
-    wait_until(lambda: "OPENCODE_PID" in opencode.attempt("cat", "/tmp/environment").stdout, 10)
+    wait_until(lambda: "OPENCODE_PID" in opencode.attempt("cat", "/tmp/environment").stdout, 30)
     assert "PASSWORD" not in opencode.run("cat", "/tmp/environment")
 
 

@@ -72,7 +72,7 @@ def test_each_request_is_counted_by_what_it_was(
     before = requests_of(watched, *counted)
     for _ in range(3):
         requests.request(method, watched.url + path, headers=headers, auth=BASIC, timeout=30)
-    wait_until(lambda: requests_of(watched, *counted) >= before + 3, 2)
+    wait_until(lambda: requests_of(watched, *counted) >= before + 3, 30)
     assert requests_of(watched, *counted) == before + 3
 
 
@@ -89,7 +89,7 @@ def test_no_request_of_a_rush_is_missed(watched: Running):
         browser.start()
     for browser in browsers:
         browser.join()
-    wait_until(lambda: requests_of(watched, *counted) >= before + 2000, 2)
+    wait_until(lambda: requests_of(watched, *counted) >= before + 2000, 30)
     assert requests_of(watched, *counted) == before + 2000
 
 
@@ -113,7 +113,7 @@ def test_open_streams_are_told_while_they_are_open(watched: Running):
     assert samples(watched)["streams"] == before + 3
     for each in events:
         each.close()
-    wait_until(lambda: samples(watched)["streams"] == before, 5)
+    wait_until(lambda: samples(watched)["streams"] == before, 30)
 
 
 def test_the_container_tells_of_itself(watched: Running):
@@ -141,7 +141,7 @@ def test_sign_ins_and_sessions_are_counted(watched: Running):
 def test_an_opencode_that_is_stopped_is_not_healthy(watched: Running):
     watched.run("s6-svc", "-wD", "-d", "/run/service/opencode")
     try:
-        wait_until(lambda: samples(watched)["opencode_healthy"] == 0, 3)
+        wait_until(lambda: samples(watched)["opencode_healthy"] == 0, 30)
         assert "opencode_memory_bytes" not in samples(watched)
     finally:
         watched.run("s6-svc", "-u", "/run/service/opencode")
@@ -153,7 +153,7 @@ def test_an_opencode_that_hangs_is_not_healthy_and_the_rest_is_told(watched: Run
     pid = str(watched.pids("^opencode serve")[0])
     watched.run("kill", "-STOP", pid)
     try:
-        wait_until(lambda: samples(watched)["opencode_healthy"] == 0, 5)
+        wait_until(lambda: samples(watched)["opencode_healthy"] == 0, 30)
         assert samples(watched)['up{part="session"}'] == 1
     finally:
         watched.run("kill", "-CONT", pid)
@@ -167,7 +167,7 @@ def test_a_part_that_is_away_is_told(watched: Running, part: str):
         assert samples(watched)[f'up{{part="{part}"}}'] == 0
     finally:
         watched.run("s6-svc", "-u", f"/run/service/{part}")
-    wait_until(lambda: samples(watched)[f'up{{part="{part}"}}'] == 1, 5)
+    wait_until(lambda: samples(watched)[f'up{{part="{part}"}}'] == 1, 30)
     watched.wait_healthy()
 
 
@@ -176,16 +176,16 @@ def test_people_are_served_without_the_metrics_service_and_it_goes_on_counting(w
     try:
         began = time.monotonic()
         assert requests.get(f"{watched.url}/session", auth=BASIC, timeout=10).ok
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
     finally:
         watched.run("s6-svc", "-u", "/run/service/metrics")
-    wait_until(lambda: requests.get(watched.metrics_url, timeout=10).ok, 5)
+    wait_until(lambda: requests.get(watched.metrics_url, timeout=10).ok, 30)
 
     def is_counted() -> bool:
         requests.get(f"{watched.url}/session", auth=BASIC, timeout=10)
         return requests_of(watched, "api", "GET", "2xx") > 0
 
-    wait_until(is_counted, 5)
+    wait_until(is_counted, 30)
 
 
 def test_a_flood_of_made_up_requests_costs_no_memory(watched: Running):
@@ -196,7 +196,7 @@ def test_a_flood_of_made_up_requests_costs_no_memory(watched: Running):
     before = memory()
     watched.run("python3", "-c", FLOOD, user="gateway")
     assert memory() - before < 500
-    wait_until(lambda: requests_of(watched, "other", "other", "2xx") >= 200_000, 5)
+    wait_until(lambda: requests_of(watched, "other", "other", "2xx") >= 200_000, 30)
     assert len(samples(watched)) < 300
 
 

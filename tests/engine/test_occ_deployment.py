@@ -276,7 +276,7 @@ def test_a_command_ends_with_the_occ_that_ran_it(
     assert running.stdout.readline() == b"began\n"
     running.send_signal(number)
     assert running.wait(20) == code
-    wait_until(lambda: "1234" not in deployment.run("ps", "-eo", "args"), 5)
+    wait_until(lambda: "1234" not in deployment.run("ps", "-eo", "args"), 30)
 
 
 def test_the_shell_is_a_terminal_with_sizes_job_control_and_colours(occ: Occ):
@@ -310,9 +310,9 @@ def test_a_closed_window_leaves_nothing_running(occ: Occ, deployment: Deployment
     with occ.on_terminal("shell") as terminal:
         terminal.expect("/workspace$ ")
         terminal.press("sleep 4321\n")
-        wait_until(lambda: "4321" in deployment.run("ps", "-eo", "args"), 5)
+        wait_until(lambda: "4321" in deployment.run("ps", "-eo", "args"), 30)
         terminal.close()
-    wait_until(lambda: "4321" not in deployment.run("ps", "-eo", "args"), 5)
+    wait_until(lambda: "4321" not in deployment.run("ps", "-eo", "args"), 30)
 
 
 def test_stopping_and_starting_can_be_said_twice(occ: Occ, deployment: Deployment):
@@ -347,7 +347,7 @@ def test_an_unhealthy_deployment_ends_with_4_and_says_why(occ: Occ, deployment: 
             deployment.container.unpause()
     deployment.run("s6-svc", "-d", "/run/service/opencode")
     try:
-        wait_until(lambda: occ.attempt("status").returncode == 4, 10)
+        wait_until(lambda: occ.attempt("status").returncode == 4, 30)
         assert "opencode" in json.loads(occ.attempt("status", "--json").stdout)["reason"]
     finally:
         deployment.run("s6-svc", "-u", "/run/service/opencode")

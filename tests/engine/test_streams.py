@@ -160,7 +160,7 @@ class Person:
             connection.close()
 
         opened = Open(lambda: connection.recv(65536), close)
-        wait_until(lambda: opened.first != b"" or not opened.is_open, 10)
+        wait_until(lambda: opened.first != b"" or not opened.is_open, 30)
         assert opened.first.startswith(b"HTTP/1.1 200 "), opened.first
         return opened
 
@@ -224,7 +224,7 @@ def works_both_ways(person: Person, terminal: Terminal, events: Open) -> bool:
     terminal.wait_for(f"it-{number + 1}".encode())
     before = events.heard.count(b"session.created")
     requests.post(f"{person._opencode.url}/session", json={}, headers=person.headers, timeout=30)
-    wait_until(lambda: events.heard.count(b"session.created") > before, 10)
+    wait_until(lambda: events.heard.count(b"session.created") > before, 30)
     return True
 
 
@@ -476,7 +476,7 @@ def test_a_thousand_idle_streams_are_light(
         after = overhead(docker_client, image, quiet)
         began = time.monotonic()
         assert ada.is_let_in()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
     assert sum(after.values()) <= LARGEST_OVERHEAD, after
     assert after["python3"] - before["python3"] <= LARGEST_SHARE, (before, after)
 

@@ -76,7 +76,7 @@ class Machine:
 
     def wait_booted(self) -> None:
         """Wait until it is up, where systemd says so."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while self.container.exec_run(["systemctl", "is-system-running"])[0] != 0:
             assert time.monotonic() < deadline, self.container.logs(tail=30).decode()
             time.sleep(0.5)

@@ -21,7 +21,7 @@ DOCKERFILE = Path(__file__).with_name("host.Dockerfile")
 SUITE = "trixie"
 OLD_SUITES = ("bookworm",)
 """Where Docker's command is no package of its own."""
-BOOT_SECONDS = 90
+BOOT_SECONDS = 180
 ARCHIVE = "/opt/opencode-image.tar"
 """Where a host finds the image that it is to have without a registry."""
 

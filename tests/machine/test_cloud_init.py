@@ -96,7 +96,7 @@ def test_a_blank_machine_comes_to_a_login_over_https(first: Cloud, provider: Pro
     assert result["v1"]["errors"] == []
     assert status(first)["state"] == "applied"
     print(status(first)["seconds"])
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while not signs_in(first, provider):
         assert time.monotonic() < deadline, first.as_root(f"docker logs {CONTAINER} 2>&1")
         time.sleep(1)

@@ -50,7 +50,7 @@ async def test_a_refusal_takes_as_long_whether_or_not_the_name_exists(service: S
     began = time.monotonic()
     assert await verify(service, "wrong", user=name) is None
     took = time.monotonic() - began
-    assert verifier.REFUSAL_SECONDS <= took < verifier.REFUSAL_SECONDS + 0.2
+    assert verifier.REFUSAL_SECONDS <= took < verifier.REFUSAL_SECONDS + 1
 
 
 async def test_after_too_many_wrong_passwords_none_is_looked_at(service: Service, hasty: None):
