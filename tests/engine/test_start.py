@@ -17,6 +17,7 @@ import pytest
 
 from tests.engine.deployment import free_port
 from tests.engine.newcomer import SECONDS, Newcomer, Run
+from tests.engine.turns import DEFAULT_PORT, in_turn
 
 AGAIN_SECONDS = 30
 """Ten are the goal, which the benchmark holds; a busy machine takes longer."""
@@ -58,10 +59,11 @@ def first(newcomer: Newcomer) -> FirstRuns:
     files = newcomer.files()
     plan = newcomer.start("--dry-run", *port)
     files_after_plan, objects = newcomer.files(), newcomer.objects()
-    in_packages = newcomer.start_until("pip install")
-    # Given before the settings are: what was asked for is asked for again.
-    newcomer.log.unlink()
-    in_deployment = newcomer.start_until("pulumi up")
+    with in_turn(DEFAULT_PORT):
+        in_packages = newcomer.start_until("pip install")
+        # Given before the settings are: what was asked for is asked for again.
+        newcomer.log.unlink()
+        in_deployment = newcomer.start_until("pulumi up")
     finished = newcomer.start(*port)
     assert finished.code == 0, finished.out + finished.err
     return FirstRuns(files, plan, files_after_plan, objects, in_packages, in_deployment, finished)

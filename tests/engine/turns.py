@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DEFAULT_PORT = "port-4096"
+"""This machine's own port 4096, which a deployment and a tunnel take when they are given none."""
+
 
 @contextmanager
 def in_turn(what: str) -> Iterator[None]:

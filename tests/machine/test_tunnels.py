@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
+import pytest
 import requests
 
 from tests.engine.argv_watch import ArgvWatch
@@ -18,6 +19,7 @@ from tests.engine.container import BASIC, BROWSER, LANDING, Running
 from tests.engine.deployment import PASSWORD, USER, free_port
 from tests.engine.terminal import Terminal
 from tests.engine.test_gateway import open_terminal
+from tests.engine.turns import DEFAULT_PORT, in_turn
 from tests.machine.conftest import RemoteOperator
 
 SECONDS = 120
@@ -71,6 +73,13 @@ def listeners(port: int) -> list[str]:
         ["ss", "-Hltn", f"sport = :{port}"], check=True, capture_output=True, text=True
     )
     return [line.split()[3] for line in shown.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def default_port() -> Iterator[None]:
+    """The port that a tunnel takes when it is given none."""
+    with in_turn(DEFAULT_PORT):
+        yield
 
 
 def test_a_browser_is_at_home_in_the_tunnel(
