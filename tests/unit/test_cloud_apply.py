@@ -1,6 +1,5 @@
 """The runner of a rented machine's steps, on a machine that is a folder."""
 
-import importlib.util
 import io
 import json
 import threading
@@ -14,6 +13,7 @@ import pytest
 
 from opencode_cloud.spec.machine import File
 from opencode_cloud.spec.vm_bundle import END, packed
+from tests.unit.script_parts import imported
 
 TOLD: list[dict[str, Any]] = []
 
@@ -44,11 +44,7 @@ def waiting() -> Iterator[str]:
 @pytest.fixture
 def runner(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, with its folders below another one and no systemd."""
-    spec = importlib.util.spec_from_file_location("apply", root / "cloud-init" / "apply.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = imported(root / "cloud-init" / "apply.py")
     for name in ("CONF", "STATE", "LIB"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(module, name, tmp_path / name)

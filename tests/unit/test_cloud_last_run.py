@@ -1,7 +1,6 @@
 """What a rented machine says of the last run of its steps."""
 
 import fcntl
-import importlib.util
 import json
 import subprocess
 from pathlib import Path
@@ -9,15 +8,13 @@ from types import ModuleType
 
 import pytest
 
+from tests.unit.script_parts import imported
+
 
 @pytest.fixture
 def last_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, with its files in a folder."""
-    spec = importlib.util.spec_from_file_location("last_run", root / "cloud-init" / "last_run.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = imported(root / "cloud-init" / "last_run.py")
     monkeypatch.setattr(module, "STATUS", tmp_path / "status.json")
     monkeypatch.setattr(module, "LOCK", tmp_path / "lock")
     return module

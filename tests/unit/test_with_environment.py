@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import subprocess
 import sys
@@ -7,17 +6,14 @@ from types import ModuleType
 
 import pytest
 
+from tests.unit.script_parts import imported
+
 SCRIPT = "docker/rootfs/usr/lib/opencode-cloud/with_environment.py"
 
 
 @pytest.fixture
 def module(root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("with_environment", root / SCRIPT)
-    assert spec
-    assert spec.loader
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return imported(root / SCRIPT)
 
 
 def test_settings_stay_behind_and_variables_lose_their_prefix(module: ModuleType):
