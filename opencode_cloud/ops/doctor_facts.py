@@ -239,7 +239,7 @@ def deployed(deployment: Deployment, now: datetime) -> Deployed:
         status=status,
         image_is_there=_has_image(deployment),
         connects=_connects(host, address, int(port)) if port and running else None,
-        port_owner=_owner(deployment, address, int(port)) if port and not running else "",
+        port_problem=_taken(deployment, address, int(port)) if port and not running else None,
         own_volumes=tuple(volume["Name"] for volume in volumes.get("Volumes") or ()),
         missing_folders=tuple(_gone(host, binds)),
         units=_units(deployment),
@@ -287,16 +287,13 @@ def _connects(host: DockerHost, address: str, port: int) -> bool | None:
         return False
 
 
-def _owner(deployment: Deployment, address: str, port: int) -> str:
-    """Name who has the port of a deployment that does not run; empty when nobody has."""
+def _taken(deployment: Deployment, address: str, port: int) -> ports.PortProblem | None:
+    """Say who has the port of a deployment that does not run."""
     try:
         all_of_it = "0.0.0.0"  # noqa: S104 - what Docker would take
-        found = ports.problem(address or all_of_it, port, deployment.engine, host=deployment.host)
+        return ports.problem(address or all_of_it, port, deployment.engine, host=deployment.host)
     except ValueError:
-        return ""
-    if not found:
-        return ""
-    return found.owner or f"another program (sudo ss -ltnp 'sport = :{port}' tells which)"
+        return None
 
 
 def _errors(deployment: Deployment, now: datetime) -> int | None:

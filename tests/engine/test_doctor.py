@@ -128,7 +128,8 @@ def test_one_that_is_stopped_and_its_port_taken_is_told_with_who_has_it(operated
             taker.listen()
             port = findings(operated)["deployment.port"]
             assert f"(process {os.getpid()})" in port["what"]
-            assert "config set port" in port["mend"]
+            assert "config set port NUMBER, or " in port["mend"]
+            assert port["mend"].endswith(f"kill {os.getpid()}")
     finally:
         operated.occ("start")
 

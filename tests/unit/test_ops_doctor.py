@@ -21,6 +21,7 @@ from opencode_cloud.ops.doctor_checks.pulumi import Lock, Packages, Passphrase, 
 from opencode_cloud.ops.doctor_checks.settings import SettingsFile, Wrong
 from opencode_cloud.ops.drift import Difference, Drift
 from opencode_cloud.ops.errors import EngineError
+from opencode_cloud.ops.ports import PortProblem
 from opencode_cloud.ops.service_unit import ServiceUnit
 from opencode_cloud.ops.status import Certificate, Mount, Resources, Security, Status, Versions
 from opencode_cloud.ops.users import User
@@ -29,6 +30,7 @@ from tests.unit.cli_parts import FakeEngine, occ
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 GIB = 2**30
+TAKEN = PortProblem("127.0.0.1", 4096, "nc (process 9)", "kill 9", 4097)
 
 
 def said(findings: Iterable[Finding] | Finding) -> list[tuple[str, str]]:
@@ -274,7 +276,7 @@ CHANGED = Drift(state="changed", differences=[Difference(name="port", settings="
         (with_status(drift=CHANGED), {"settings": "warning"}),
         (with_status(drift=Drift(state="unknown", reason="a\nb")), {"settings": "skipped"}),
         (replace(DEPLOYED, connects=False), {"port": "problem"}),
-        (replace(DEPLOYED, port_owner="nc (process 9)"), {"port": "problem"}),
+        (replace(DEPLOYED, port_problem=TAKEN), {"port": "problem"}),
         (secured(port=0), {"port": "skipped"}),
         (
             with_status(boot=Boot(restart_policy="no", starts_at_boot=False, docker_enabled=None)),

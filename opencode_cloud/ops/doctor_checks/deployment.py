@@ -8,6 +8,7 @@ from opencode_cloud.ops.boot import why_not
 from opencode_cloud.ops.deployment import occ
 from opencode_cloud.ops.doctor_checks.finding import Finding, ok, problem, skipped, warning
 from opencode_cloud.ops.drift import APPLIED, CHANGED, to_apply
+from opencode_cloud.ops.ports import PortProblem
 from opencode_cloud.ops.service_unit import NO_RESTART, ServiceUnit
 from opencode_cloud.ops.status import Certificate, Security, Status
 
@@ -23,7 +24,7 @@ class Deployed:
     image_is_there: bool = True
     connects: bool | None = None
     """Whether something answers at its address; None: it has none, or nobody asked."""
-    port_owner: str = ""
+    port_problem: PortProblem | None = None
     """Who has its port, when it is not this deployment."""
     own_volumes: tuple[str, ...] = ()
     """Volumes that carry the stack's label."""
@@ -151,9 +152,10 @@ def port(found: Deployed) -> Finding:
         return skipped(name, "its port", "it is published nowhere")
     where = f"{security.bind_address or '*'}:{security.port}"
     free = occ(found.stack, "config", "set", "port", "NUMBER")
-    if found.port_owner:
+    if taken := found.port_problem:
+        owner = taken.owner or "another program"
         why = "It cannot start there."
-        return problem(name, f"{where} is in use by {found.port_owner}", why, free)
+        return problem(name, f"{where} is in use by {owner}", why, f"{free}, or {taken.to_free}")
     if status.state != "running":
         return ok(name, f"{where} is free for it")
     if found.connects is False:
