@@ -25,7 +25,8 @@ def is_at_work() -> bool:
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        pass  # since the machine has started
+        # There was none since the machine has started.
+        pass
     return False
 
 
