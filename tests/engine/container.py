@@ -153,6 +153,10 @@ class Running:
         """What the container has printed so far."""
         return self.container.logs().decode()
 
+    def wait_printed(self, words: str) -> None:
+        """Wait until the container has printed `words`: a log is behind what it tells of."""
+        wait_until(lambda: words in self.logs(), 30, self.logs)
+
     def wait_healthy(self, seconds: float = 120) -> None:
         """Wait until `/health` answers 200."""
         wait_until(self.is_healthy, seconds, self.logs)

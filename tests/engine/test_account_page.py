@@ -91,7 +91,6 @@ def test_signing_out_everywhere_ends_browsers_programs_and_their_events(opencode
     ):
         assert is_open(by_session)
         assert is_open(by_basic)
-        asked = opencode.logs().count('"method": "basic"')
         answer = press(opencode, browser, open_account(opencode, browser), {"everywhere": "yes"})
         ended = time.monotonic()
         assert answer.headers["Location"] == "/_gateway/login"
@@ -100,6 +99,7 @@ def test_signing_out_everywhere_ends_browsers_programs_and_their_events(opencode
         while is_open(by_session) or is_open(by_basic):
             assert time.monotonic() - ended < 2
     # The password itself is good as before, and is looked at again.
+    asked = opencode.logs().count('"method": "basic"')
     assert requests.get(f"{opencode.url}/global/health", auth=BASIC, timeout=10).ok
     wait_until(lambda: opencode.logs().count('"method": "basic"') == asked + 1, 30)
 

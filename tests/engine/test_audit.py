@@ -46,6 +46,7 @@ def test_each_line_says_when_where_and_by_what(audited: Running):
     browser = requests.Session()
     browser.headers["User-Agent"] = "Some/1.0 " + "x" * 1000
     audited.send_form(browser, username="eve")
+    wait_until(lambda: "sign_in" in events(audited), 30, audited.logs)
     line = lines(audited)[-1]
     assert set(line) >= {"time", "event", "user", "address", "method", "session", "agent"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(line["time"]))

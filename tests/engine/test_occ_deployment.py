@@ -41,7 +41,10 @@ def signs_in(deployment: Deployment, name: str, password: str) -> bool:
 
 def say(deployment: Deployment, words: str) -> None:
     """Have the session service say something."""
-    deployment.run("sh", "-c", f"echo 'session      | {words}' > /proc/1/fd/1")
+    line = f"session      | {words}"
+    deployment.run("sh", "-c", f"echo '{line}' > /proc/1/fd/1")
+    # Docker keeps it a moment later.
+    wait_until(lambda: deployment.container.logs(tail=1).decode() == f"{line}\n", 30)
 
 
 def test_status_says_what_runs_and_ends_with_0(occ: Occ, deployment: Deployment):

@@ -100,7 +100,7 @@ def address_of_a_request(container: Running, url: str, headers: Mapping[str, str
     marker = f"/address-{time.monotonic_ns()}"
     requests.get(url + marker, headers=headers, auth=BASIC, timeout=10)
     logged = f' {USER} "GET {marker}"'
-    wait_until(lambda: logged in container.logs(), 30)
+    container.wait_printed(logged)
     (line,) = [line for line in container.logs().splitlines() if logged in line]
     return line.split("|")[1].split()[0]
 
@@ -180,7 +180,7 @@ def test_behind_a_load_balancer_of_aws_people_sign_in_by_its_domain_alone(balanc
         timeout=10,
     )
     assert answer.status_code == requests.codes.see_other
-    assert f'"address": "{CLIENT}"' in balanced.logs()
+    balanced.wait_printed(f'"address": "{CLIENT}"')
     other = session.get(f"{url}/_gateway/login", headers=ALB | {"Host": "evil.example"}, timeout=10)
     assert other.status_code == requests.codes.misdirected_request
 
@@ -222,5 +222,5 @@ def test_a_proxy_protocol_header_of_a_stranger_changes_no_address(
             "Host: localhost\nConnection: close\n\n"
         )
         assert answer.startswith("HTTP/1.1 401")
-        wait_until(lambda: "/claimed" in container.logs(), 30)
+        container.wait_printed("/claimed")
         assert CLIENT not in container.logs()

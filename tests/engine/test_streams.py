@@ -283,7 +283,7 @@ def test_streams_end_within_a_second_of_a_change_of_their_account_and_others_go_
         assert not any(person.is_let_in() for person in theirs)
         assert events.is_open
         assert works_both_ways(ada, terminal, events)
-    assert "closed 2 streams of a sign-in that ended" in opencode.logs()
+    opencode.wait_printed("closed 2 streams of a sign-in that ended")
 
 
 def test_signing_out_ends_the_streams_of_that_session_alone(opencode: Running):

@@ -223,7 +223,7 @@ def test_a_person_is_shown_what_the_browser_shows(internal: Running):
     assert known["authority_fingerprint_sha256"] in table
     assert "in 89 days" in table
     assert internal.run("opencode-certificate", user="certificates") == table
-    assert known["fingerprint_sha256"] in internal.logs()
+    internal.wait_printed(known["fingerprint_sha256"])
     assert "tls is internal" in internal.attempt("opencode-certificate", "retry").stderr
 
 
@@ -362,7 +362,7 @@ def test_a_domain_gets_a_certificate_that_is_served_at_once(named: Running, serv
     answer = get(named, DOMAIN, server.root, "/health")
     assert answer.status == requests.codes.ok
     assert answer.fingerprint == shown(named)["fingerprint_sha256"]
-    assert f"for {DOMAIN}, valid until" in named.logs()
+    named.wait_printed(f"for {DOMAIN}, valid until")
     assert "could not get" not in named.logs()
 
 
@@ -512,6 +512,6 @@ def test_an_acme_server_that_is_away_is_told_and_holds_nobody_up(
         assert get(container, DOMAIN, authority_of(container), "/health").status == 200
         wait_until(lambda: "could not get" in container.logs(), 60, container.logs)
         assert "GET https://127.0.0.1:9/directory failed" in shown(container)["last_error"]
-        assert "must be able to reach https://127.0.0.1:9/directory" in container.logs()
+        container.wait_printed("must be able to reach https://127.0.0.1:9/directory")
         answer = get(container, DOMAIN, authority_of(container), "/health")
         assert "Strict-Transport-Security" not in answer.headers

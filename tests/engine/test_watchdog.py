@@ -44,7 +44,7 @@ def test_an_opencode_that_hangs_is_started_again_and_nothing_else_is(hung: Runni
     began = hung.container.attrs["State"]["StartedAt"]
     wait_until(lambda: opencode not in hung.pids(OPENCODE), NOTICED_SECONDS, hung.logs)
     hung.wait_healthy()
-    assert "watchdog     | opencode has not been healthy for 30 s" in hung.logs()
+    hung.wait_printed("watchdog     | opencode has not been healthy for 30 s")
     assert hung.lets_in(browser)
     assert hung.pids(GATEWAY) == gateway
     assert hung.container.attrs["State"]["StartedAt"] == began
@@ -66,7 +66,7 @@ def test_a_gateway_that_hangs_ends_the_container_as_a_failure(
     stop(hung, GATEWAY, WORKER)
     ended = hung.container.wait(timeout=NOTICED_SECONDS)
     assert ended["StatusCode"] == 1
-    assert "watchdog     | nothing has been healthy for 30 s: the container ends" in hung.logs()
+    hung.wait_printed("watchdog     | nothing has been healthy for 30 s: the container ends")
     # Whoever starts it again finds it well.
     hung.container.start()
     hung.wait_healthy()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import requests
 
 from tests.engine.argv_watch import ArgvWatch
 from tests.engine.container import BASIC, BROWSER, LANDING, Running
-from tests.engine.deployment import PASSWORD, USER, free_port
+from tests.engine.deployment import free_port
 from tests.engine.terminal import Terminal
 from tests.engine.test_gateway import open_terminal
 from tests.engine.turns import DEFAULT_PORT, in_turn
@@ -171,17 +172,21 @@ def test_opencode_attaches_with_a_password_that_no_command_line_shows(
     finally:
         made.remove()
     occ = remote.occ
+    # No other test, of which one may run beside this, has this password on a command line.
+    name, password = "watched", secrets.token_hex(16)
+    occ("user", "add", name, "--password-stdin", stdin=f"{password}\n".encode())
     shell = {**occ.environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    with ArgvWatch() as watch, Terminal(occ.command(["attach"]), shell) as screen:
-        screen.expect(f"Password for {USER}: ")
-        screen.press(f"{PASSWORD}\n")
+    command = occ.command(["attach", "--user", name])
+    with ArgvWatch() as watch, Terminal(command, shell) as screen:
+        screen.expect(f"Password for {name}: ")
+        screen.press(f"{password}\n")
         screen.resize(40, 120)
         screen.expect("/workspace", SECONDS)
         screen.press("\x03")
         assert screen.ends() == 0
     attached = [line for line in watch.seen if b"\0attach\0http://127.0.0.1:" in line]
     assert attached
-    assert not any(PASSWORD.encode() in line for line in watch.seen)
+    assert [line for line in watch.seen if password.encode() in line] == []
 
 
 def test_attach_says_what_is_missing_before_it_takes_the_screen(remote: RemoteOperator):
