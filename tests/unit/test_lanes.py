@@ -3,24 +3,14 @@
 import os
 import re
 import signal
-import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tools import lanes
+from tests.unit.lane_project import PASSES, Project
 
-SETTINGS = """
-[pytest]
-addopts = -q -p no:cacheprovider --import-mode=importlib
-asyncio_default_fixture_loop_scope = function
-"""
-CONFTEST = """
-from tests.conftest import pytest_addoption, pytest_configure
-"""
 ENDLESS = """
 import time, pytest
 from pathlib import Path
@@ -51,32 +41,6 @@ def shared():
     yield
     Path({shared!r}).unlink()
 """
-PASSES = "def test_one(): pass\ndef test_two(): pass\n"
-
-
-class Project:
-    """Tests in a folder, and the runs over them."""
-
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.folder = folder
-        self.lines: list[str] = []
-        paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {**os.environ, "PYTHONPATH": str(root), "PATH": paths}
-        # Its own settings, and not those of whatever folder is above it.
-        (folder / "pytest.ini").write_text(SETTINGS)
-        (folder / "conftest.py").write_text(CONFTEST)
-        for layer in ("unit", "engine"):
-            (folder / "tests" / layer).mkdir(parents=True)
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / "tests" / name).write_text(text)
-
-    def run(self, names: Sequence[str] = lanes.NAMES) -> list[lanes.Result]:
-        folders = ("tests/unit", "tests/engine")
-        return lanes.run(folders, self.folder, self._environment, self.lines.append, names)
-
-    def said(self) -> str:
-        return "\n".join(self.lines)
 
 
 @pytest.fixture
