@@ -21,6 +21,7 @@ from bench.browsing import Site
 from opencode_cloud.spec.container import HTTP_PORT
 from tests.engine.container import BASIC, Running, running, wait_until
 from tests.engine.deployment import USER, free_port
+from tests.engine.execution import execute
 
 LOAD_IMAGE = "opencode-cloud/bench"
 """wrk and clients of our own. It stays for the next run."""
@@ -126,10 +127,9 @@ class Subject:
 
     def run(self, *command: str) -> str:
         """Run a command beside the container; it must succeed."""
-        code, output = self.load.exec_run(list(command))
-        assert isinstance(output, bytes)
-        assert code == 0, output.decode()
-        return output.decode()
+        done = execute(self.load, *command)
+        assert done.code == 0, done.output
+        return done.output
 
     def _processes(self) -> dict[str, dict[str, float]]:
         return json.loads(self.run("python3", "processes.py"))

@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tests.engine.container import wait_until
+from tests.engine.execution import execute
 from tools.engine.build import find_go
 
 SOURCES = Path(__file__).parents[2] / "tools" / "pebble"
@@ -68,9 +69,9 @@ class Pebble:
 
     def point(self, name: str, address: str) -> None:
         """Have it find `name` at an address, from now on."""
-        command = ["sh", "-ec", f"address=$2\n{POINT}", "point", name, address]
-        code, said = self._container.exec_run(command)
-        assert code == 0, said
+        command = ("sh", "-ec", f"address=$2\n{POINT}", "point", name, address)
+        done = execute(self._container, *command)
+        assert done.code == 0, done.output
 
     def follow(self, name: str, container: str) -> None:
         """Have it find `name` at a container, as soon as that one is up."""
@@ -82,8 +83,8 @@ class Pebble:
         return self._container.logs().decode()
 
     def _run(self, *command: str) -> str:
-        code, output = self._container.exec_run(list(command))
-        return output.decode() if code == 0 and isinstance(output, bytes) else ""
+        done = execute(self._container, *command)
+        return done.output if done.code == 0 else ""
 
 
 @contextmanager

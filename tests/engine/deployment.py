@@ -2,7 +2,6 @@
 
 import io
 import random
-import shlex
 import socket
 import tarfile
 import time
@@ -14,6 +13,7 @@ import docker
 import requests
 from docker.models.containers import Container
 
+from tests.engine.execution import execute
 from tests.engine.stack import Stack
 
 USER = "ada"
@@ -56,14 +56,9 @@ class Deployment:
 
     def run(self, *command: str, stdin: str = "", user: str = "root") -> str:
         """Run a command in the container and return its output; it must succeed."""
-        line = shlex.join(command)
-        if stdin:
-            line = f"printf %s {shlex.quote(stdin)} | {line}"
-        code, output = self.container.exec_run(["sh", "-c", line], user=user)
-        assert isinstance(output, bytes)
-        text = output.decode()
-        assert code == 0, f"{command} failed with {code}: {text}"
-        return text
+        done = execute(self.container, *command, stdin=stdin, user=user)
+        assert done.code == 0, f"{command} failed with {done.code}: {done.output}"
+        return done.output
 
     def start_process(self, *command: str) -> None:
         """Start a process of the agent's in the container, and leave it running."""

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.engine.deployment import Deployment
+from tests.engine.execution import execute
 from tests.engine.operator import Operator
 from tests.engine.stack import PulumiFailedError
 
@@ -132,9 +133,9 @@ def test_folders_are_mounted_as_they_are_said_and_a_second_run_changes_nothing(
     deployment.run("sh", "-c", f"echo made > {WRITABLE}/made.txt", user="opencode")
     assert (host / "writable/made.txt").read_text() == "made\n"
     assert deployment.run("cat", f"{READ_ONLY}/given.txt", user="opencode") == "given"
-    refused = deployment.container.exec_run(["touch", f"{READ_ONLY}/x"], user="root")
-    assert refused.exit_code != 0
-    assert b"Read-only file system" in refused.output
+    refused = execute(deployment.container, "touch", f"{READ_ONLY}/x", user="root")
+    assert refused.code != 0
+    assert "Read-only file system" in refused.output
 
 
 def test_status_shows_the_folders_apart_from_the_volumes(operated: Operator, host: Path):

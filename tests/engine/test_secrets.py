@@ -13,6 +13,7 @@ import requests
 
 from tests.engine.argv_watch import ArgvWatch
 from tests.engine.container import wait_until
+from tests.engine.execution import execute
 from tests.engine.operator import Operator
 from tests.engine.stack import PulumiFailedError
 from tests.engine.terminal import Terminal
@@ -131,9 +132,9 @@ def test_what_opencode_starts_has_secrets_and_nothing_else_in_the_container_has(
     assert modes.split("\n")[:2] == ["root 700", "root 600"]
     for user in ("opencode", "session", "gateway", "streams", "metrics", "nobody"):
         for path in (f"{FOLDER}/TOKEN", "/proc/1/environ"):
-            code, out = deployment.container.exec_run(["cat", path], user=user)
-            assert code != 0, (user, path)
-            assert value.encode() not in out
+            refused = execute(deployment.container, "cat", path, user=user)
+            assert refused.code != 0, (user, path)
+            assert value not in refused.output
     assert value not in operated.occ("shell", "env")
     assert value not in operated.occ("shell", "--root", "env")
 

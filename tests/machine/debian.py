@@ -18,6 +18,7 @@ from docker.models.containers import Container
 
 from opencode_cloud.start import authorities
 from opencode_cloud.start.paths import Paths
+from tests.engine.execution import execute
 from tests.engine.newcomer import Run
 from tests.engine.turns import in_turn
 
@@ -49,15 +50,14 @@ class Machine:
     def run(self, script: str, user: str | None = None) -> Run:
         """Run a script as that person, with the output of both kinds in one."""
         began = time.monotonic()
-        code, output = self.container.exec_run(
-            ["sh", "-c", script],
+        done = execute(
+            self.container,
+            *("sh", "-c", script),
             user=user or self.user,
             environment={"HOME": self.home},
             workdir=self.checkout,
         )
-        assert isinstance(code, int)
-        assert isinstance(output, bytes)
-        return Run(code, output.decode(), "", time.monotonic() - began)
+        return Run(done.code, done.output, "", time.monotonic() - began)
 
     def as_root(self, script: str) -> str:
         """Run a script as root; it must succeed."""
@@ -77,7 +77,7 @@ class Machine:
     def wait_booted(self) -> None:
         """Wait until it is up, where systemd says so."""
         deadline = time.monotonic() + 180
-        while self.container.exec_run(["systemctl", "is-system-running"])[0] != 0:
+        while execute(self.container, "systemctl", "is-system-running").code != 0:
             assert time.monotonic() < deadline, self.container.logs(tail=30).decode()
             time.sleep(0.5)
 

@@ -23,6 +23,7 @@ from opencode_cloud.configuration import load
 from opencode_cloud.spec.cloud_config import render
 from opencode_cloud.spec.image import image_spec
 from opencode_cloud.spec.machine import machine, shipped_files
+from tests.engine.execution import execute
 from tests.engine.ssh_server import make_key
 from tests.machine.cloud import BOOT_SECONDS, Cloud, address_of, cloud_image
 from tests.machine.debian import REPOSITORY, company_authorities, create, packed
@@ -119,8 +120,8 @@ def services(client: docker.DockerClient, network: Network, answers: dict[str, s
         f"dnsmasq --user=root --port=0 --no-ping --dhcp-range={address},{address}"
         f" --dhcp-option=option:router,{address_of(network, 1)}"
     )
-    code, output = made.exec_run(["sh", "-c", script])
-    assert code == 0, output
+    done = execute(made, "sh", "-c", script)
+    assert done.code == 0, done.output
     made.exec_run(["sh", "-c", "python3 /root/metadata.py gcp < /root/known"], detach=True)
     return made
 
