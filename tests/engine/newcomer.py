@@ -15,6 +15,7 @@ import docker
 import requests
 
 from tests.engine.images import images_of
+from tests.engine.leftovers import end_programs_of
 
 SECONDS = 900
 """Enough for a first run with the engine cached."""
@@ -198,6 +199,7 @@ class Newcomer:
 
     def remove(self) -> None:
         """Leave the machine as it was."""
+        end_programs_of(self.folder)
         mine = self._mine
         for container in self.client.containers.list(all=True, filters=mine):
             container.remove(force=True)

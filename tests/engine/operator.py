@@ -12,6 +12,7 @@ import docker
 
 from tests.engine.deployment import PASSWORD, USER, Deployment, free_port
 from tests.engine.images import images_of
+from tests.engine.leftovers import end_programs_of
 from tests.engine.newcomer import unprepared
 from tests.engine.occ import Occ
 from tests.engine.stack import Stack, copy_program
@@ -111,6 +112,7 @@ class Operator:
 
     def remove(self) -> None:
         """Remove what Docker has of the stack, data included, whatever state it is in."""
+        end_programs_of(self.folder)
         mine: dict[str, str | list[str] | bool] = {
             "label": f"org.opencode-cloud.stack={self.stack}"
         }
