@@ -18,8 +18,6 @@ from opencode_cloud.spec.units import backup_units
 from tests.engine.newcomer import Newcomer
 from tests.machine.debian import Machine, machine
 
-AGAIN_SECONDS = 30
-
 LOGIN = """
 import base64, sys, urllib.error, urllib.request
 url, user, password = sys.argv[1:]
@@ -101,7 +99,6 @@ def test_a_fresh_machine_comes_to_a_login_and_stays_there(fresh: tuple[Case, Mac
     again = fresh_machine.run("./start")
     assert again.code == 0, again.out
     assert "Nothing had to be changed." in again.out
-    assert again.seconds < AGAIN_SECONDS
 
     if case.systemd:
         fresh_machine.restart()
