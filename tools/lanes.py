@@ -30,10 +30,16 @@ class Result:
     """How a lane ended."""
 
     name: str
-    passed: bool
+    status: int
+    """pytest's exit status."""
     seconds: float
     closing: Sequence[str]
     """What it said below its tests."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that it ran passed, and nothing was left out."""
+        return self.status == 0
 
 
 class Lane:
@@ -59,7 +65,7 @@ class Lane:
     def result(self) -> Result:
         """Give how it ended."""
         took = time.monotonic() - self._began
-        return Result(self._name, self.process.returncode == 0, took, self._closing)
+        return Result(self._name, self.process.returncode, took, self._closing)
 
     def _sort(self, line: str) -> list[str]:
         self._rules += RULE.fullmatch(line) is not None

@@ -1,7 +1,7 @@
 """A second look at the few tests that failed beside another lane: their files again, alone.
 
-Tests of real machines share this one with another lane. One that fails there and passes alone says
-nothing against the product; it is still told, and to be mended. Tests that share nothing, and more
+Tests of real machines share this one with another lane, and one of thousands may meet the other.
+Its failure is told all the same, and its cause is to be mended. Tests that share nothing, and more
 failures than chance makes, get no second look.
 """
 
@@ -15,6 +15,8 @@ LAYERS = ("machine", "engine", "browser")
 """Where a test shares the machine with whatever runs beside it."""
 MOST = 2
 """Files with failures that may be chance."""
+TESTS_FAILED = 1
+"""pytest's exit status when it ran everything, and some of it failed."""
 FAILED = re.compile(r"(?:FAILED|ERROR) (tests/(\w+)/[^:]+\.py)::")
 LEFT_OUT = "which counts as failed"
 """What is said of a skipped test and of an empty layer, which no second look makes good."""
@@ -34,6 +36,7 @@ def files(results: Sequence[Result]) -> list[str]:
 
 
 def _is_explained(failed: Result) -> bool:
-    """Whether a lane failed for its tests alone, and not because it was killed or left some out."""
+    """Whether a lane failed for its tests alone, and neither ended early nor left some out."""
     told = any(FAILED.match(line) for line in failed.closing)
-    return told and not any(LEFT_OUT in line for line in failed.closing)
+    left_out = any(LEFT_OUT in line for line in failed.closing)
+    return failed.status == TESTS_FAILED and told and not left_out

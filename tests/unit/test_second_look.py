@@ -19,6 +19,7 @@ def test_it():
     assert not first, "only once"
 """
 """Fails in the first run, and passes in the next."""
+ENDS = "\nimport pytest\ndef test_ends(): pytest.exit('why')\n"
 FAILS = "def test_it(): assert 1 == 2\n"
 
 
@@ -70,8 +71,17 @@ def test_what_fails_alone_too_fails(project: Project):
             "engine/test_unsteady.py": UNSTEADY,
             "unit/test_dies.py": "import os\ndef test_it(): os._exit(1)\n",
         },
+        {"engine/test_unsteady.py": f"{UNSTEADY}{ENDS}"},
     ],
-    ids=["shares nothing", "many", "another kind", "skipped", "unreadable", "a lane that died"],
+    ids=[
+        "shares nothing",
+        "many",
+        "another kind",
+        "skipped",
+        "unreadable",
+        "a lane that died",
+        "a lane that ended early",
+    ],
 )
 def test_nothing_else_gets_another_chance(project: Project, tests: dict[str, str]):
     for name, text in tests.items():
