@@ -127,9 +127,9 @@ class Subject:
 
     def run(self, *command: str) -> str:
         """Run a command beside the container; it must succeed."""
-        done = execute(self.load, *command)
-        assert done.code == 0, done.output
-        return done.output
+        done = execute(self.load.id, *command)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def _processes(self) -> dict[str, dict[str, float]]:
         return json.loads(self.run("python3", "processes.py"))

@@ -160,7 +160,8 @@ def shipped_files(project: Path) -> tuple[File, ...]:
 def _without_comments(path: Path) -> str:
     """Read a file as a machine gets it: all of them have to fit into 16 KiB of user-data.
 
-    A docstring goes where a statement follows it; of comments behind statements, what linters read.
+    Left out are whole-line comments, docstrings of one line that a statement follows, and words for
+    linters.
     """
     left_out = r'(?m)^( *)(#(?!!).*\n|""".*"""\n(?=\1\S))|  # noqa: .*$'
     return re.sub(left_out, "", path.read_text())

@@ -70,8 +70,8 @@ class Pebble:
     def point(self, name: str, address: str) -> None:
         """Have it find `name` at an address, from now on."""
         command = ("sh", "-ec", f"address=$2\n{POINT}", "point", name, address)
-        done = execute(self._container, *command)
-        assert done.code == 0, done.output
+        done = execute(self._container.id, *command)
+        assert done.returncode == 0, done.stdout
 
     def follow(self, name: str, container: str) -> None:
         """Have it find `name` at a container, as soon as that one is up."""
@@ -83,8 +83,8 @@ class Pebble:
         return self._container.logs().decode()
 
     def _run(self, *command: str) -> str:
-        done = execute(self._container, *command)
-        return done.output if done.code == 0 else ""
+        done = execute(self._container.id, *command)
+        return done.stdout if done.returncode == 0 else ""
 
 
 @contextmanager

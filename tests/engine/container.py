@@ -25,6 +25,7 @@ from opencode_cloud.spec.container import (
 )
 from opencode_cloud.spec.volumes import MOUNT_PATHS
 from tests.engine.deployment import PASSWORD, USER, free_port
+from tests.engine.execution import execute
 
 BASIC = (USER, PASSWORD)
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
@@ -116,14 +117,7 @@ class Running:
         self, *command: str, stdin: str = "", user: str = "root"
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the container, as a person does with `docker exec`."""
-        return subprocess.run(
-            ["docker", "exec", "--interactive", "--user", user, self.name, *command],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return execute(self.name, *command, stdin=stdin, user=user, apart=True, seconds=60)
 
     def add_user(self, name: str = USER, password: str = PASSWORD) -> None:
         """Add a user who may sign in."""
@@ -153,9 +147,9 @@ class Running:
         """What the container has printed so far."""
         return self.container.logs().decode()
 
-    def wait_printed(self, words: str) -> None:
+    def wait_printed(self, words: str, seconds: float = 30) -> None:
         """Wait until the container has printed `words`: a log is behind what it tells of."""
-        wait_until(lambda: words in self.logs(), 30, self.logs)
+        wait_until(lambda: words in self.logs(), seconds, self.logs)
 
     def wait_healthy(self, seconds: float = 120) -> None:
         """Wait until `/health` answers 200."""

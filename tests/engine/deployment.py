@@ -56,9 +56,9 @@ class Deployment:
 
     def run(self, *command: str, stdin: str = "", user: str = "root") -> str:
         """Run a command in the container and return its output; it must succeed."""
-        done = execute(self.container, *command, stdin=stdin, user=user)
-        assert done.code == 0, f"{command} failed with {done.code}: {done.output}"
-        return done.output
+        done = execute(self.container.id, *command, stdin=stdin, user=user)
+        assert done.returncode == 0, f"{command} failed with {done.returncode}: {done.stdout}"
+        return done.stdout
 
     def start_process(self, *command: str) -> None:
         """Start a process of the agent's in the container, and leave it running."""

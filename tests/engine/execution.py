@@ -6,36 +6,30 @@ machine a command's output lacks its beginning, or all of it (docker/docker-py i
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-from docker.models.containers import Container
-
-
-@dataclass(frozen=True)
-class Executed:
-    """How a command ended, and its output of both kinds in one."""
-
-    code: int
-    output: str
 
 
 def execute(
-    container: Container,
+    container: str | None,
     *command: str,
     user: str = "",
     stdin: str = "",
     environment: Mapping[str, str] | None = None,
     workdir: str = "",
-) -> Executed:
-    """Run a command to its end."""
+    apart: bool = False,
+    seconds: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end in a container of this name or id.
+
+    What it prints of both kinds is in `stdout`, as it comes, unless they are to be `apart`.
+    """
     variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
     options = [f"--user={user}", f"--workdir={workdir}", *variables]
-    done = subprocess.run(
-        ["docker", "exec", "--interactive", *options, str(container.id), *command],
+    return subprocess.run(
+        ["docker", "exec", "--interactive", *options, str(container), *command],
         input=stdin,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE if apart else subprocess.STDOUT,
         text=True,
         check=False,
+        timeout=seconds,
     )
-    return Executed(done.returncode, done.stdout)

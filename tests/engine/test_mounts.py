@@ -133,9 +133,9 @@ def test_folders_are_mounted_as_they_are_said_and_a_second_run_changes_nothing(
     deployment.run("sh", "-c", f"echo made > {WRITABLE}/made.txt", user="opencode")
     assert (host / "writable/made.txt").read_text() == "made\n"
     assert deployment.run("cat", f"{READ_ONLY}/given.txt", user="opencode") == "given"
-    refused = execute(deployment.container, "touch", f"{READ_ONLY}/x", user="root")
-    assert refused.code != 0
-    assert "Read-only file system" in refused.output
+    refused = execute(deployment.container.id, "touch", f"{READ_ONLY}/x", user="root")
+    assert refused.returncode != 0
+    assert "Read-only file system" in refused.stdout
 
 
 def test_status_shows_the_folders_apart_from_the_volumes(operated: Operator, host: Path):

@@ -132,9 +132,9 @@ def test_what_opencode_starts_has_secrets_and_nothing_else_in_the_container_has(
     assert modes.split("\n")[:2] == ["root 700", "root 600"]
     for user in ("opencode", "session", "gateway", "streams", "metrics", "nobody"):
         for path in (f"{FOLDER}/TOKEN", "/proc/1/environ"):
-            refused = execute(deployment.container, "cat", path, user=user)
-            assert refused.code != 0, (user, path)
-            assert value not in refused.output
+            refused = execute(deployment.container.id, "cat", path, user=user)
+            assert refused.returncode != 0, (user, path)
+            assert value not in refused.stdout
     assert value not in operated.occ("shell", "env")
     assert value not in operated.occ("shell", "--root", "env")
 

@@ -454,7 +454,7 @@ def test_a_name_that_leads_elsewhere_is_told_and_tried_again(
     server.point(name, "127.0.0.1")
     environment = asking(server, name)
     with running(docker_client, trusting, environment, network=network.name) as container:
-        wait_until(lambda: "could not get" in container.logs(), 60, container.logs)
+        container.wait_printed("could not get", 60)
         said = next(line for line in container.logs().splitlines() if "could not get" in line)
         known = shown(container)
         for text in (
@@ -510,7 +510,7 @@ def test_an_acme_server_that_is_away_is_told_and_holds_nobody_up(
     }
     with running(docker_client, image, PATIENT | away) as container:
         assert get(container, DOMAIN, authority_of(container), "/health").status == 200
-        wait_until(lambda: "could not get" in container.logs(), 60, container.logs)
+        container.wait_printed("could not get", 60)
         assert "GET https://127.0.0.1:9/directory failed" in shown(container)["last_error"]
         container.wait_printed("must be able to reach https://127.0.0.1:9/directory")
         answer = get(container, DOMAIN, authority_of(container), "/health")

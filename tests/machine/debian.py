@@ -51,13 +51,13 @@ class Machine:
         """Run a script as that person, with the output of both kinds in one."""
         began = time.monotonic()
         done = execute(
-            self.container,
+            self.container.id,
             *("sh", "-c", script),
             user=user or self.user,
             environment={"HOME": self.home},
             workdir=self.checkout,
         )
-        return Run(done.code, done.output, "", time.monotonic() - began)
+        return Run(done.returncode, done.stdout, "", time.monotonic() - began)
 
     def as_root(self, script: str) -> str:
         """Run a script as root; it must succeed."""
@@ -77,7 +77,7 @@ class Machine:
     def wait_booted(self) -> None:
         """Wait until it is up, where systemd says so."""
         deadline = time.monotonic() + 180
-        while execute(self.container, "systemctl", "is-system-running").code != 0:
+        while execute(self.container.id, "systemctl", "is-system-running").returncode != 0:
             assert time.monotonic() < deadline, self.container.logs(tail=30).decode()
             time.sleep(0.5)
 

@@ -120,8 +120,8 @@ def services(client: docker.DockerClient, network: Network, answers: dict[str, s
         f"dnsmasq --user=root --port=0 --no-ping --dhcp-range={address},{address}"
         f" --dhcp-option=option:router,{address_of(network, 1)}"
     )
-    done = execute(made, "sh", "-c", script)
-    assert done.code == 0, done.output
+    done = execute(made.id, "sh", "-c", script)
+    assert done.returncode == 0, done.stdout
     made.exec_run(["sh", "-c", "python3 /root/metadata.py gcp < /root/known"], detach=True)
     return made
 
